@@ -33,6 +33,9 @@ fn text_files() -> Vec<(String, String)> {
             if ["target", ".git", "node_modules", ".tidegate"].contains(&name.as_str()) {
                 continue;
             }
+            if path.is_symlink() {
+                continue; // what it points to is read in its own place
+            }
             if path.is_dir() {
                 walk(root, &path, out);
             } else if let Ok(text) = std::fs::read_to_string(&path) {
