@@ -212,6 +212,19 @@ fn a_connectors_name_is_seen() {
     assert_eq!(connector_violations(&source).len(), 2, "{:?}", connector_violations(&source));
 }
 
+#[test]
+fn the_pure_crates_repeat_the_general_lint_settings() {
+    let settings = |path: &str| -> BTreeSet<String> {
+        let text = std::fs::read_to_string(root().join(path)).expect("a clippy.toml");
+        let general = text.lines().take_while(|line| !line.starts_with("disallowed"));
+        general.filter(|line| line.contains('=')).map(str::to_owned).collect()
+    };
+    for pure in ["model", "engine"] {
+        let path = format!("crates/{pure}/clippy.toml");
+        assert_eq!(settings(&path), settings("clippy.toml"), "{path} differs: clippy reads the nearest file only");
+    }
+}
+
 // ---- the state's tables
 
 /// The tables that this SQL names after one of the phrases.
