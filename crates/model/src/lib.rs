@@ -1,6 +1,7 @@
 //! The words of tidegate: values, schemas, mappings, syncs, spans, changes, outcomes, findings, errors, configuration
 //! and the ports of the engine. Pure: no I/O, no clock, no async runtime. Every other crate stands on this one.
 
+pub mod cells;
 pub mod change;
 pub mod config;
 pub mod error;
