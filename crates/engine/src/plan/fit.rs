@@ -1,0 +1,1 @@
+//! Fitting values into types and rules.
