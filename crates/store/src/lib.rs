@@ -1,1 +1,21 @@
-//! tidegate store
+//! The memory of a project: an implementation of [`tidegate_model::ports::Memory`] on SQLite and on Postgres, with the
+//! queue of jobs and the encrypted secrets.
+//!
+//! Inside: `tx` is what the store asks of a database; `sqlite` and `postgres` answer it; `ops` holds the rules and the
+//! SQL, once for both; `memory`, `jobs` and `secrets` are what the others call.
+
+mod code;
+mod jobs;
+mod memory;
+mod ops;
+mod postgres;
+mod seal;
+mod secrets;
+mod sqlite;
+mod store;
+mod tx;
+
+pub use jobs::{Job, Jobs};
+pub use seal::new_key;
+pub use secrets::SecretInfo;
+pub use store::{OpenOptions, Store, open};
