@@ -76,9 +76,9 @@ fn first_showing(zone: &TimeZone, at: DateTime) -> Result<Instant> {
             let before_change = after.to_timestamp(at).map_err(out_of_range)?;
             let mut changes = zone.following(before_change);
             let change = changes.find(|change| change.offset() == after);
-            change.map(|change| change.timestamp()).ok_or_else(|| {
-                Error::internal(format!("no change of the clock was found for the skipped time {at}"))
-            })?
+            change
+                .map(|change| change.timestamp())
+                .ok_or_else(|| Error::internal(format!("no change of the clock was found for the skipped time {at}")))?
         }
     };
     Ok(Instant(found.as_microsecond()))
@@ -101,7 +101,8 @@ fn wall(zone: &TimeZone, after: Instant, next: impl Fn(DateTime) -> Result<DateT
 fn daily_time(hour: u8, minute: u8) -> Result<Time> {
     let part = |number: u8| i8::try_from(number).unwrap_or(i8::MAX);
     Time::new(part(hour), part(minute), 0, 0).map_err(|_| {
-        Error::config(format!("daily_at {hour:02}:{minute:02} is not a time of day")).hint("write it as HH:MM, 00:00 to 23:59")
+        Error::config(format!("daily_at {hour:02}:{minute:02} is not a time of day"))
+            .hint("write it as HH:MM, 00:00 to 23:59")
     })
 }
 

@@ -31,11 +31,8 @@ pub fn predecessors(syncs: &[OrderEntry]) -> Result<BTreeMap<String, BTreeSet<St
     let parents = reference_edges(syncs);
     let mut before: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for sync in syncs {
-        let mut own: BTreeSet<String> = parents[&sync.sync]
-            .iter()
-            .filter(|parent| !reaches(&parents, parent, &sync.sync))
-            .cloned()
-            .collect();
+        let mut own: BTreeSet<String> =
+            parents[&sync.sync].iter().filter(|parent| !reaches(&parents, parent, &sync.sync)).cloned().collect();
         for name in &sync.after {
             if !parents.contains_key(name) {
                 return Err(Error::config(format!("sync {}: after names {name:?}, which is no sync", sync.sync))
