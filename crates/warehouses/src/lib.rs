@@ -1,1 +1,16 @@
-//! tidegate warehouses
+//! The warehouses: SQL systems that a data team owns. Each is one folder and one line in [`list`]; all implement
+//! [`tidegate_model::ports::Warehouse`] and pass the suite `tidegate_testkit::warehouse_suite`.
+
+mod builder;
+mod cell;
+mod fence;
+mod findings;
+mod fit;
+pub mod list;
+mod loading;
+mod near;
+mod postgres;
+mod records;
+mod sqlite;
+
+pub use list::{KindInfo, OpenContext, kinds, open};
