@@ -13,6 +13,7 @@ use tidegate_model::error::{Error, Result};
 use tokio::sync::Semaphore;
 
 pub(crate) use conn::Conn;
+pub(crate) use ledger::taken;
 
 /// Reads that may go on at once; more wait. Each has a page cache of its own.
 const READERS_MAX: usize = 4;

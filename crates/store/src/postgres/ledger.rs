@@ -1,0 +1,182 @@
+//! The ledger in Postgres: whole batches as arrays.
+
+use std::collections::HashMap;
+
+use tidegate_model::error::Result;
+use tidegate_model::ports::{LedgerEntry, LedgerRecord};
+use tidegate_model::record::{Key, RemoteId};
+use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
+
+use super::Session;
+use crate::code::{print_column, print_of};
+use crate::sqlite::taken;
+use crate::tx::{bits, column_flags, damaged};
+
+/// The last of each key, as later ones replace earlier ones. Settlements come in key order without repeats, so this
+/// mostly only looks.
+fn last_of_each(records: &[LedgerRecord]) -> Vec<&LedgerRecord> {
+    if records.is_sorted_by(|a, b| a.entry.key < b.entry.key) {
+        return records.iter().collect();
+    }
+    let mut last: HashMap<&str, usize> = HashMap::with_capacity(records.len());
+    for (at, record) in records.iter().enumerate() {
+        last.insert(record.entry.key.as_str(), at);
+    }
+    let kept = |(at, record): &(usize, &LedgerRecord)| last.get(record.entry.key.as_str()) == Some(at);
+    records.iter().enumerate().filter(kept).map(|(_, record)| record).collect()
+}
+
+fn bytes(key: &Key) -> &[u8] {
+    key.as_str().as_bytes()
+}
+
+pub(super) async fn put(session: &mut Session, sync: i64, records: &[LedgerRecord]) -> Result<i64> {
+    let records = last_of_each(records);
+    let keys: Vec<&[u8]> = records.iter().map(|record| bytes(&record.entry.key)).collect();
+    let remotes: Vec<Option<&[u8]>> =
+        records.iter().map(|record| record.entry.remote.as_ref().map(|id| id.as_str().as_bytes())).collect();
+    let flags: Vec<i64> = records.iter().map(|record| column_flags(record)).collect();
+    let warehouse: Vec<Option<&[u8]>> = records.iter().map(|record| print_column(&record.entry.warehouse)).collect();
+    let platform: Vec<Option<&[u8]>> = records.iter().map(|record| print_column(&record.entry.platform)).collect();
+
+    let before = before(session, sync, &keys, &remotes).await?;
+    if before.moved > 0 {
+        // Remote ids may swap owners within a batch: everybody who gets another one lets go first.
+        let sql = "UPDATE ledger l SET remote = NULL FROM unnest($2::bytea[], $3::bytea[]) AS n (key, remote) \
+                   WHERE l.sync = $1 AND l.key = n.key AND l.remote IS NOT NULL AND l.remote IS DISTINCT FROM n.remote";
+        session.typed_rows(sql, &[&sync, &keys, &remotes]).await?;
+    }
+    let sql = "INSERT INTO ledger (sync, key, remote, flags, warehouse, platform) SELECT $1, n.* \
+               FROM unnest($2::bytea[], $3::bytea[], $4::bigint[], $5::bytea[], $6::bytea[]) AS n \
+               ON CONFLICT (sync, key) DO UPDATE SET remote = excluded.remote, flags = excluded.flags, \
+               warehouse = excluded.warehouse, platform = excluded.platform";
+    let statement = session.prepared(sql).await?;
+    let done = session.client.execute(&statement, &[&sync, &keys, &remotes, &flags, &warehouse, &platform]).await;
+    if let Err(error) = done {
+        return Err(match owner(&error, &records) {
+            Some(key) => taken(key),
+            None => session.fail(&error),
+        });
+    }
+    put_details(session, sync, &records, before.details > 0).await?;
+    let linked = flags.iter().filter(|flags| **flags & bits::LINKED != 0).count();
+    Ok(i64::try_from(linked).unwrap_or(i64::MAX) - before.linked)
+}
+
+/// What stands in the place of a batch.
+struct Before {
+    linked: i64,
+    details: i64,
+    /// Entries whose remote id changes.
+    moved: i64,
+}
+
+async fn before(session: &mut Session, sync: i64, keys: &[&[u8]], remotes: &[Option<&[u8]>]) -> Result<Before> {
+    let sql = "SELECT count(*) FILTER (WHERE l.flags & 256 <> 0), count(*) FILTER (WHERE l.flags & 512 <> 0), \
+               count(*) FILTER (WHERE l.remote IS NOT NULL AND l.remote IS DISTINCT FROM n.remote) \
+               FROM unnest($2::bytea[], $3::bytea[]) AS n (key, remote) JOIN ledger l ON l.sync = $1 AND l.key = n.key";
+    let rows = session.typed_rows(sql, &[&sync, &keys, &remotes]).await?;
+    let count = |at: usize| rows.first().and_then(|row| row.try_get::<_, i64>(at).ok()).ok_or_else(odd);
+    Ok(Before { linked: count(0)?, details: count(1)?, moved: count(2)? })
+}
+
+/// The record of the batch whose remote id belongs to another entry, if that is what the error says. Its detail
+/// names the id; the message that a person reads does not.
+fn owner<'a>(error: &tokio_postgres::Error, records: &[&'a LedgerRecord]) -> Option<&'a Key> {
+    let db = error.as_db_error().filter(|db| *db.code() == SqlState::UNIQUE_VIOLATION)?;
+    let (_, hex) = db.detail()?.split_once("\\x")?;
+    let hex: String = hex.chars().take_while(char::is_ascii_hexdigit).collect();
+    let matches = |id: &RemoteId| id.as_str().bytes().map(|byte| format!("{byte:02x}")).collect::<String>() == hex;
+    records.iter().find(|record| record.entry.remote.as_ref().is_some_and(matches)).map(|record| &record.entry.key)
+}
+
+async fn put_details(session: &mut Session, sync: i64, records: &[&LedgerRecord], had: bool) -> Result<()> {
+    let (empty, full): (Vec<&LedgerRecord>, Vec<&LedgerRecord>) =
+        records.iter().partition(|record| record.detail.is_empty());
+    if !full.is_empty() {
+        let keys: Vec<&[u8]> = full.iter().map(|record| bytes(&record.entry.key)).collect();
+        let details: Vec<&[u8]> = full.iter().map(|record| record.detail.as_slice()).collect();
+        let sql = "INSERT INTO details (sync, key, detail) SELECT $1, n.* FROM unnest($2::bytea[], $3::bytea[]) AS n \
+                   ON CONFLICT (sync, key) DO UPDATE SET detail = excluded.detail";
+        session.typed_rows(sql, &[&sync, &keys, &details]).await?;
+    }
+    if had && !empty.is_empty() {
+        let keys: Vec<&[u8]> = empty.iter().map(|record| bytes(&record.entry.key)).collect();
+        session.typed_rows("DELETE FROM details WHERE sync = $1 AND key = ANY($2)", &[&sync, &keys]).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn remove(session: &mut Session, sync: i64, keys: &[Key]) -> Result<i64> {
+    let keys: Vec<&[u8]> = keys.iter().map(bytes).collect();
+    let sql = "WITH gone AS (DELETE FROM ledger WHERE sync = $1 AND key = ANY($2) RETURNING flags) \
+               SELECT count(*) FILTER (WHERE flags & 256 <> 0), count(*) FILTER (WHERE flags & 512 <> 0) FROM gone";
+    let rows = session.typed_rows(sql, &[&sync, &keys]).await?;
+    let count = |at: usize| rows.first().and_then(|row| row.try_get::<_, i64>(at).ok()).ok_or_else(odd);
+    if count(1)? > 0 {
+        session.typed_rows("DELETE FROM details WHERE sync = $1 AND key = ANY($2)", &[&sync, &keys]).await?;
+    }
+    Ok(-count(0)?)
+}
+
+pub(super) async fn scan(
+    session: &mut Session,
+    sync: i64,
+    after: Option<&Key>,
+    limit: usize,
+) -> Result<Vec<LedgerEntry>> {
+    let sql = "SELECT key, remote, flags, warehouse, platform FROM ledger WHERE sync = $1 AND key > $2 \
+               ORDER BY key LIMIT $3";
+    // No key is empty, so all are after the empty one.
+    let after = after.map_or([].as_slice(), bytes);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = session.typed_rows(sql, &[&sync, &after, &limit]).await?;
+    rows.iter().map(entry).collect()
+}
+
+pub(super) async fn entries(session: &mut Session, sync: i64, keys: &[Key]) -> Result<Vec<Option<LedgerRecord>>> {
+    let asked: Vec<&[u8]> = keys.iter().map(bytes).collect();
+    let sql = "SELECT l.key, l.remote, l.flags, l.warehouse, l.platform, d.detail FROM ledger l LEFT JOIN details d \
+               ON d.sync = l.sync AND d.key = l.key AND l.flags & 512 <> 0 WHERE l.sync = $1 AND l.key = ANY($2)";
+    let rows = session.typed_rows(sql, &[&sync, &asked]).await?;
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        let detail = row.try_get::<_, Option<Vec<u8>>>(5).map_err(|_| odd())?.unwrap_or_default();
+        let entry = entry(row)?;
+        found.insert(entry.key.clone(), LedgerRecord { entry, detail });
+    }
+    Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
+}
+
+pub(super) async fn by_remote(session: &mut Session, sync: i64, ids: &[RemoteId]) -> Result<Vec<Option<Key>>> {
+    let asked: Vec<&[u8]> = ids.iter().map(|id| id.as_str().as_bytes()).collect();
+    let sql = "SELECT remote, key FROM ledger WHERE sync = $1 AND remote = ANY($2)";
+    let rows = session.typed_rows(sql, &[&sync, &asked]).await?;
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        found.insert(text(row, 0)?, Key::new(text(row, 1)?));
+    }
+    Ok(ids.iter().map(|id| found.get(id.as_str()).cloned()).collect())
+}
+
+fn odd() -> tidegate_model::Error {
+    damaged("a row of the ledger has another shape than tidegate gives it")
+}
+
+fn text(row: &Row, at: usize) -> Result<&str> {
+    std::str::from_utf8(row.try_get(at).map_err(|_| odd())?).map_err(|_| odd())
+}
+
+fn entry(row: &Row) -> Result<LedgerEntry> {
+    let remote: Option<&[u8]> = row.try_get(1).map_err(|_| odd())?;
+    let remote = remote.map(std::str::from_utf8).transpose().map_err(|_| odd())?;
+    let flags: i64 = row.try_get(2).map_err(|_| odd())?;
+    Ok(LedgerEntry {
+        key: Key::new(text(row, 0)?),
+        remote: remote.map(RemoteId::new),
+        flags: u8::try_from(flags & bits::ENGINE).unwrap_or_default(),
+        warehouse: print_of(row.try_get(3).map_err(|_| odd())?)?,
+        platform: print_of(row.try_get(4).map_err(|_| odd())?)?,
+    })
+}
