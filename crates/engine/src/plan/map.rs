@@ -1,11 +1,24 @@
 //! The mapping of a sync, compiled against what both sides look like.
 
+mod compile;
+mod equal;
+mod key;
+mod types;
+
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
 use tidegate_model::change::FieldReject;
 use tidegate_model::error::Result;
 use tidegate_model::record::FieldName;
 use tidegate_model::schema::{FieldSchema, ModelSchema, NormalForm, RelationSchema};
-use tidegate_model::sync::{ConflictRule, Direction, OnMisfit, Sync};
+use tidegate_model::sync::{ConflictRule, Direction, EmptyText, Nulls, OnMisfit, Sync};
+use tidegate_model::transform::Compiled;
 use tidegate_model::value::{Type, Value};
+
+use super::fit::Fitter;
+pub use equal::normal;
+pub use key::KeyMapping;
 
 /// A sync's field mappings, ready for use.
 pub struct Mapping {
@@ -13,6 +26,11 @@ pub struct Mapping {
     pub fields: Vec<MappedField>,
     /// Hash over all fields' ids: seeds the row prints, so that a changed mapping makes every record be looked at.
     pub hash: u64,
+    /// What names a record on both sides.
+    pub key: KeyMapping,
+    /// The zone in which times without zone are read.
+    pub zone: TimeZone,
+    new_fields: Vec<(String, Type)>,
 }
 
 /// One field mapping, ready for use.
@@ -34,47 +52,179 @@ pub struct MappedField {
     pub warehouse_normal: NormalForm,
     /// What happens to misfits.
     pub on_misfit: OnMisfit,
+    /// What NULL means.
+    pub nulls: Nulls,
     /// Who wins conflicts on it.
     pub conflict: ConflictRule,
-    /// The constant, if it is one.
+    /// The constant in the platform's form, if it is one.
     pub constant: Option<Value>,
+    steps: Compiled,
+    map: BTreeMap<String, Value>,
+    /// The map read backwards.
+    back: BTreeMap<String, Value>,
+    empty: EmptyText,
+    zone: TimeZone,
+    forward: Fitter,
+    backward: Option<Fitter>,
 }
 
 impl Mapping {
     /// Compiles a sync's mapping. Errors name the mapping, the column or field, near matches, and what to do.
     pub fn compile(sync: &Sync, relation: &RelationSchema, model: &ModelSchema) -> Result<Self> {
-        let _ = (sync, relation, model);
-        Err(tidegate_model::Error::internal("being written"))
+        compile::mapping(sync, relation, model)
+    }
+    /// Fields that the platform does not have yet, with the types that they are to get.
+    pub fn new_fields(&self) -> Vec<(String, Type)> {
+        self.new_fields.clone()
+    }
+    /// The field of this platform name.
+    pub fn field(&self, name: &str) -> Option<&MappedField> {
+        self.fields.iter().find(|field| &*field.name == name)
+    }
+    /// The warehouse's columns that the fields need, each once, in the order of the sync (the key is not among them
+    /// unless it is mapped).
+    pub fn columns(&self) -> Vec<FieldName> {
+        let mut columns: Vec<FieldName> = Vec::new();
+        for column in self.fields.iter().filter_map(|field| field.column.as_ref()) {
+            if !columns.contains(column) {
+                columns.push(column.clone());
+            }
+        }
+        columns
     }
 }
 
 impl MappedField {
     /// The warehouse's value on its way to the platform: transform, map, empty, type, then the field's rules.
-    /// `None`: no opinion (NULL under `nulls: skip`).
+    /// `None`: no opinion (NULL under `nulls: skip`). A constant is the same whatever the value.
     pub fn to_platform(&self, value: &Value) -> Result<Option<Value>, FieldReject> {
-        let _ = value;
-        Err(FieldReject::record("unwritten", "being written"))
+        if let Some(constant) = &self.constant {
+            return Ok(Some(constant.clone()));
+        }
+        let mapped = match self.direction {
+            Direction::ToWarehouse => self.mapped(value, &self.map)?,
+            Direction::ToPlatform | Direction::Both => self.mapped(&self.stepped(value)?, &self.map)?,
+        };
+        self.finished(mapped, |value| self.forward.fit(value))
     }
-    /// The platform's value on its way to the warehouse: map backwards (two-way) or transform and map (one-way to the
-    /// warehouse), then the column's type, length and NOT NULL.
+
+    /// The platform's value on its way to the warehouse: map backwards (two-way) or transform and map backwards
+    /// (one-way to the warehouse), then the column's type, length and NOT NULL.
     pub fn to_warehouse(&self, value: &Value) -> Result<Option<Value>, FieldReject> {
-        let _ = value;
-        Err(FieldReject::record("unwritten", "being written"))
+        let Some(backward) = &self.backward else {
+            return Err(self.broken("no_column", "is a constant and has no column to be written to"));
+        };
+        let mapped = match self.direction {
+            Direction::ToWarehouse => self.mapped(&self.stepped(value)?, &self.back)?,
+            Direction::ToPlatform | Direction::Both => self.mapped(value, &self.back)?,
+        };
+        self.finished(mapped, |value| backward.fit(value))
     }
+
+    fn stepped(&self, value: &Value) -> Result<Value, FieldReject> {
+        if self.steps.is_empty() {
+            return Ok(value.clone());
+        }
+        let stepped = self.steps.apply(value.clone(), &self.zone);
+        stepped.map_err(|misfit| FieldReject::field(&*self.name, misfit.rule, misfit.reason))
+    }
+
+    /// Through the map. On two-way fields, a value that is no input but stands among the outputs could not come back
+    /// as itself.
+    fn mapped(&self, value: &Value, map: &BTreeMap<String, Value>) -> Result<Value, FieldReject> {
+        if map.is_empty() || value.is_null() {
+            return Ok(value.clone());
+        }
+        let text = value.to_string();
+        match map.get(text.as_str()) {
+            Some(to) => Ok(to.clone()),
+            None if self.direction == Direction::Both && map.values().any(|to| to.to_string() == text) => Err(self
+                .broken(
+                    "not_one_to_one",
+                    "is a value that the mapping's `map` makes of another one, so it would come back changed",
+                )),
+            None => Ok(value.clone()),
+        }
+    }
+
+    fn finished(
+        &self,
+        value: Value,
+        fit: impl Fn(&Value) -> Result<Value, FieldReject>,
+    ) -> Result<Option<Value>, FieldReject> {
+        let value = match (&value, self.empty) {
+            (Value::Text(text), EmptyText::Null) if text.is_empty() => Value::Null,
+            (Value::Text(text), EmptyText::Reject) if text.is_empty() => {
+                return Err(self.broken("empty", "is empty text, which the mapping refuses (`empty: reject`)"));
+            }
+            _ => value,
+        };
+        if value.is_null() && self.nulls == Nulls::Skip {
+            return Ok(None);
+        }
+        fit(&value).map(Some)
+    }
+
+    fn broken(&self, rule: &str, reason: &str) -> FieldReject {
+        FieldReject::field(&*self.name, rule, reason)
+    }
+
     /// Whether two platform values are equal under the field's normal form and type (1 = 1.0 = 1.00, empty = NULL
     /// where the normal form says so).
     pub fn same_on_platform(&self, a: &Value, b: &Value) -> bool {
-        a == b
+        equal::same(a, b, &self.target.normal, self.target.logical)
     }
     /// Whether two warehouse values are equal.
     pub fn same_in_warehouse(&self, a: &Value, b: &Value) -> bool {
-        a == b
+        equal::same(a, b, &self.warehouse_normal, self.source_type)
     }
-    /// Whether the warehouse's value and the platform's say the same: the mapped one equals the other.
+    /// The platform's value under its normal form: equal values have equal forms, so this is what is fingerprinted.
+    pub fn platform_form(&self, value: &Value) -> Value {
+        normal(value, &self.target.normal, self.target.logical)
+    }
+    /// The warehouse's value under its normal form.
+    pub fn warehouse_form(&self, value: &Value) -> Value {
+        normal(value, &self.warehouse_normal, self.source_type)
+    }
+    /// Whether the warehouse's value and the platform's say the same: each field in the form of the side that it
+    /// flows to; on a two-way field the finer form may be on either side.
     pub fn agree(&self, warehouse: &Value, platform: &Value) -> bool {
-        match self.to_platform(warehouse) {
+        let there = || match self.to_platform(warehouse) {
             Ok(Some(mapped)) => self.same_on_platform(&mapped, platform),
-            _ => false,
+            Ok(None) => self.platform_form(platform).is_null(),
+            Err(_) => false,
+        };
+        let back = || match self.to_warehouse(platform) {
+            Ok(Some(mapped)) => self.same_in_warehouse(&mapped, warehouse),
+            Ok(None) => self.warehouse_form(warehouse).is_null(),
+            Err(_) => false,
+        };
+        match self.direction {
+            Direction::ToPlatform => there(),
+            Direction::ToWarehouse => back(),
+            Direction::Both => there() || back(),
         }
     }
+    /// Whether the column's values (and NULLs) go to the platform as they are: nothing to do, nothing to check.
+    pub fn untouched(&self) -> bool {
+        self.constant.is_none() && self.same_shape() && self.forward.takes_all()
+    }
+    /// Whether nothing changes the column's values on their way to the platform; rules may still refuse them.
+    pub fn unchanged(&self) -> bool {
+        self.constant.is_none() && self.same_shape()
+    }
+    /// Whether the platform's values (and NULLs) go to the column as they are.
+    pub fn untouched_back(&self) -> bool {
+        self.same_shape() && self.backward.as_ref().is_some_and(Fitter::takes_all)
+    }
+    fn same_shape(&self) -> bool {
+        self.steps.is_empty()
+            && self.map.is_empty()
+            && self.empty == EmptyText::Keep
+            && self.nulls == Nulls::Clear
+            && self.source_type == self.target.logical
+    }
 }
+
+#[cfg(test)]
+mod tests;
