@@ -2,4 +2,9 @@
 
 pub mod due;
 pub mod fit;
+pub mod guard;
+pub mod images;
 pub mod map;
+pub mod parse;
+pub mod prints;
+pub mod reconcile;

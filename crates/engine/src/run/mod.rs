@@ -1,18 +1,167 @@
 //! Doing, with effects: one run of one sync from claim to settle, and the other operations on a sync.
 
 pub mod columnar;
+mod context;
+mod cursor;
+mod deliver;
+mod detect;
+mod keyed;
+mod ledger;
+mod looks;
 mod ops;
+mod records;
+mod resume;
+pub(crate) mod retry;
+mod rows;
+mod send;
+mod sink;
+mod sorted;
 
-use tidegate_model::error::Result;
-use tidegate_model::run::RunRecord;
+use futures_util::future::{Either, select};
+use tidegate_model::error::{Error, ErrorKind, Result};
+use tidegate_model::ports::{HEARTBEAT_MS, Lease};
+use tidegate_model::run::{Books, RunError, RunRecord, RunStatus};
 
 use crate::api::{Engine, Job, RunOptions};
+
+use context::Ctx;
+
+/// How often a run looks whether somebody asked it to stop, in milliseconds.
+const CANCEL_POLL_MS: u64 = 1_000;
 
 impl Engine {
     /// Runs a sync once. The record says what became of it; an error is returned only where no run could be recorded
     /// (the lease is held elsewhere, the store cannot be reached).
     pub async fn run(&self, job: &Job, options: &RunOptions) -> Result<RunRecord> {
-        let _ = (job, options);
-        Err(tidegate_model::Error::internal("being written"))
+        let mode = if options.full { "full" } else { "auto" };
+        self.recorded(job, options, mode, async |ctx, run| {
+            ctx.preflight().await?;
+            if ctx.columnar() { columnar::run(ctx, run).await } else { records::run(ctx, run).await }
+        })
+        .await
+    }
+
+    /// Claims the sync, records a run around some work, and settles what became of it.
+    pub(crate) async fn recorded<F>(&self, job: &Job, options: &RunOptions, mode: &str, work: F) -> Result<RunRecord>
+    where
+        F: AsyncFnOnce(&Ctx, &mut RunRecord) -> Result<()>,
+    {
+        let lease = self.memory.claim(&job.sync.name, &self.holder, self.env.now()).await?;
+        let mut run = self.new_run(job, options, mode);
+        let outcome = self.within(job, options, &lease, &mut run, work).await;
+        let released = self.memory.release(&lease).await;
+        outcome?;
+        released?;
+        Ok(run)
+    }
+
+    fn new_run(&self, job: &Job, options: &RunOptions, mode: &str) -> RunRecord {
+        let trigger = if options.trigger.is_empty() { "manual" } else { options.trigger.as_str() };
+        RunRecord {
+            run: self.env.new_id(),
+            sync: job.sync.name.clone(),
+            status: RunStatus::Running,
+            mode: mode.to_owned(),
+            trigger: trigger.to_owned(),
+            books: Books::default(),
+            started_at: self.env.now(),
+            finished_at: None,
+            warehouse_ms: None,
+            bytes_billed: None,
+            error: None,
+            config_hash: job.config_hash.clone(),
+        }
+    }
+
+    async fn within<F>(
+        &self,
+        job: &Job,
+        options: &RunOptions,
+        lease: &Lease,
+        run: &mut RunRecord,
+        work: F,
+    ) -> Result<()>
+    where
+        F: AsyncFnOnce(&Ctx, &mut RunRecord) -> Result<()>,
+    {
+        self.end_interrupted(lease).await?;
+        self.memory.put_run(lease, run).await?;
+        self.env.failpoint("run.started");
+        let id = run.run.clone();
+        let beat = std::pin::pin!(self.beat(lease, &id, options));
+        let done = {
+            let body = std::pin::pin!(async {
+                let ctx = Ctx::open(self, job, options, lease.clone(), &id).await?;
+                work(&ctx, run).await
+            });
+            match select(body, beat).await {
+                Either::Left((done, _)) => done,
+                Either::Right((error, _)) => Err(error),
+            }
+        };
+        self.env.failpoint("run.before_finish");
+        let cancelled = matches!(&done, Err(error) if error.kind == ErrorKind::Cancelled);
+        run.status = run.books.status(done.is_err(), cancelled);
+        run.error = done.err().map(|error| shown(&error));
+        run.finished_at = Some(self.env.now());
+        self.memory.put_run(lease, run).await
+    }
+
+    /// Runs of the sync that a killed process left behind are over: what they had opened is resumed by this one.
+    async fn end_interrupted(&self, lease: &Lease) -> Result<()> {
+        for mut old in self.memory.runs(Some(&lease.sync), 20).await? {
+            if old.status != RunStatus::Running {
+                continue;
+            }
+            old.status = RunStatus::Failed;
+            old.finished_at = Some(self.env.now());
+            old.error = Some(RunError {
+                code: "interrupted".to_owned(),
+                message: "the process ended in the middle of the run".to_owned(),
+                hint: Some("nothing to do: the next run goes on where this one stopped".to_owned()),
+            });
+            self.memory.put_run(lease, &old).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the lease alive and listens for a wish to stop. Ends only with an error.
+    async fn beat(&self, lease: &Lease, run: &str, options: &RunOptions) -> Error {
+        let mut since = 0;
+        loop {
+            self.env.sleep(CANCEL_POLL_MS).await;
+            since += CANCEL_POLL_MS;
+            match self.memory.cancel_requested(run).await {
+                Ok(true) => options.cancel.cancel(),
+                Ok(false) => {}
+                Err(error) => return error,
+            }
+            if since >= HEARTBEAT_MS {
+                since = 0;
+                if let Err(error) = self.memory.heartbeat(lease, self.env.now()).await {
+                    return error;
+                }
+            }
+        }
+    }
+}
+
+/// An error as a run's record holds it.
+pub(crate) fn shown(error: &Error) -> RunError {
+    RunError { code: error.code().to_owned(), message: error.to_string(), hint: error.hint.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spawnable<T: Send>(future: T) -> T {
+        future
+    }
+
+    /// Runs are spawned by servers: their future has to be `Send`. Compiling is the test.
+    #[allow(dead_code)]
+    fn runs_can_be_spawned(engine: &Engine, job: &Job, options: &RunOptions) {
+        drop(spawnable(engine.run(job, options)));
     }
 }

@@ -1,0 +1,269 @@
+//! Reconciliation of one record: from what both sides show and what the ledger remembers to what is to be written,
+//! held, rejected or merely noted. The tables of semantics.md §5, as a pure function.
+
+mod fields;
+mod one_way;
+mod settle;
+mod two_way;
+
+pub use settle::{Answered, Settled, settle};
+
+use serde::{Deserialize, Serialize};
+use tidegate_model::change::{Change, FieldReject, Reject};
+use tidegate_model::ports::{Choice, Conflict, LedgerEntry, Print};
+use tidegate_model::record::{Key, RemoteId};
+use tidegate_model::sync::{Direction, Sync, Target};
+use tidegate_model::time::Instant;
+use tidegate_model::value::Value;
+
+use super::images::Detail;
+use super::map::Mapping;
+use super::prints::Printer;
+
+/// One side's row of a record, its values aligned with the mapping's fields.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SideRow {
+    /// A value for each field of the mapping (constants on the warehouse's side are their constant).
+    pub values: Vec<Value>,
+    /// Print over the side's own columns.
+    pub print: Print,
+    /// Cells that did not fit their column, by field.
+    pub misfits: Vec<(usize, FieldReject)>,
+    /// The platform's id.
+    pub remote: Option<RemoteId>,
+    /// Time of the last change, microseconds UTC, where the side tells.
+    pub updated_at: Option<i64>,
+}
+
+/// What a side shows of a record.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Seen {
+    /// It is there.
+    Row(SideRow),
+    /// It is known not to be there.
+    Absent,
+    /// The side is not read in this sync (a one-way target), or nothing may be concluded.
+    NotRead,
+}
+
+impl Seen {
+    /// The row, if there is one.
+    pub fn row(&self) -> Option<&SideRow> {
+        match self {
+            Seen::Row(row) => Some(row),
+            _ => None,
+        }
+    }
+}
+
+/// A record that has to be looked at.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// Its key.
+    pub key: Key,
+    /// What the warehouse shows.
+    pub warehouse: Seen,
+    /// What the platform shows.
+    pub platform: Seen,
+    /// What the ledger remembers.
+    pub entry: Option<LedgerEntry>,
+    /// Its images.
+    pub detail: Detail,
+    /// The ledger knows this remote id under another key, or this key's remote id shows another key now.
+    pub rekeyed: Option<Key>,
+    /// A person's choices in open conflicts, by field (`None`: the record).
+    pub choices: Vec<(Option<String>, Choice)>,
+}
+
+impl Look {
+    pub(crate) fn side(&self, side: Target) -> &Seen {
+        match side {
+            Target::Warehouse => &self.warehouse,
+            Target::Platform => &self.platform,
+        }
+    }
+}
+
+/// What stays the same for all records of a run.
+pub struct Rules<'a> {
+    /// The sync.
+    pub sync: &'a Sync,
+    /// Its mapping.
+    pub mapping: &'a Mapping,
+    /// Makes prints.
+    pub printer: &'a Printer,
+    /// The run's clock.
+    pub now: Instant,
+    /// The directions that this run may write.
+    pub direction: Direction,
+    /// The platform's key field, if it has to be written on create.
+    pub platform_key: Option<&'a str>,
+}
+
+/// What becomes of a record in one direction, before anything was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Class {
+    /// The record does not take part in this direction.
+    Aside,
+    /// Nothing to do.
+    Unchanged,
+    /// Waiting for a person or the other side.
+    Held,
+    /// Cannot be delivered as it is.
+    Rejected,
+    /// To be written.
+    Write,
+}
+
+/// One field that is to be written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FieldWrite {
+    /// The id of the field's mapping.
+    pub id: u64,
+    /// Its platform name.
+    pub name: String,
+    /// The name under which the target knows it.
+    pub target_name: String,
+    /// The source side's value, in its own form.
+    pub source: Value,
+    /// The value that is sent, in the target's form.
+    pub sent: Value,
+    /// What stood at the target, if known.
+    pub before: Option<Value>,
+    /// In how many runs in a row this same value has been sent, this one included.
+    pub streak: u8,
+}
+
+/// What is to be done in one direction.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TargetPlan {
+    /// How the record counts if nothing is sent.
+    pub class: Class,
+    /// The change to send, for [`Class::Write`].
+    pub change: Option<Change>,
+    /// Its fields.
+    pub writes: Vec<FieldWrite>,
+    /// Fields left out because their value does not fit.
+    pub dropped: u64,
+}
+
+impl TargetPlan {
+    pub(crate) fn of(class: Class) -> Self {
+        Self { class, change: None, writes: Vec::new(), dropped: 0 }
+    }
+}
+
+/// The outcome of a reconciliation. Everything that `settle` needs is in here: it is journalled as the intent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The record.
+    pub key: Key,
+    /// The platform's id, if known.
+    pub remote: Option<RemoteId>,
+    /// Flags of the ledger entry afterwards.
+    pub flags: u8,
+    /// Prints of what both sides showed, for the entry, if every field is settled.
+    pub prints: (Print, Print),
+    /// Images after everything that needs no write.
+    pub detail: Detail,
+    /// Something is left to be looked at in the next run (holds, rejects, stale reads).
+    pub open: bool,
+    /// The entry is to be removed from the ledger.
+    pub remove: bool,
+    /// The record has, or gets, an entry in the ledger even if nothing is sent.
+    pub keep: bool,
+    /// Towards the platform.
+    pub to_platform: TargetPlan,
+    /// Towards the warehouse.
+    pub to_warehouse: TargetPlan,
+    /// Rejects found before anything was sent.
+    pub rejects: Vec<Reject>,
+    /// Conflicts, decided or open.
+    pub conflicts: Vec<Conflict>,
+    /// The record had open conflicts or rejects that may be over now.
+    pub was_open: bool,
+}
+
+impl Verdict {
+    /// The plan towards a side.
+    pub fn to(&self, to: Target) -> &TargetPlan {
+        match to {
+            Target::Platform => &self.to_platform,
+            Target::Warehouse => &self.to_warehouse,
+        }
+    }
+    pub(crate) fn to_mut(&mut self, to: Target) -> &mut TargetPlan {
+        match to {
+            Target::Platform => &mut self.to_platform,
+            Target::Warehouse => &mut self.to_warehouse,
+        }
+    }
+    /// Whether anything is to be sent.
+    pub fn writes(&self) -> bool {
+        self.to_platform.change.is_some() || self.to_warehouse.change.is_some()
+    }
+    /// Whether nothing at all follows from it but counting.
+    pub fn is_quiet(&self) -> bool {
+        !self.writes() && !self.keep && !self.remove && self.rejects.is_empty() && self.conflicts.is_empty()
+    }
+}
+
+/// Decides about one record.
+pub fn reconcile(rules: &Rules<'_>, look: &Look) -> Verdict {
+    let mut verdict = start(rules, look);
+    if rules.sync.two_way() {
+        two_way::reconcile(rules, look, &mut verdict);
+    } else {
+        one_way::reconcile(rules, look, &mut verdict);
+    }
+    restrict(rules.direction, &mut verdict);
+    if verdict.open {
+        verdict.flags |= tidegate_model::ports::flags::LOOK;
+    } else {
+        verdict.flags &= !tidegate_model::ports::flags::LOOK;
+    }
+    verdict
+}
+
+fn start(rules: &Rules<'_>, look: &Look) -> Verdict {
+    let entry = look.entry.as_ref();
+    let mut detail = look.detail.clone();
+    detail.keep_only(|id| rules.mapping.fields.iter().any(|field| field.id == id));
+    let print = |seen: &Seen, old: Option<Print>| match seen {
+        Seen::Row(row) => row.print,
+        _ => old.unwrap_or_default(),
+    };
+    let seen_remote = look.platform.row().and_then(|row| row.remote.clone());
+    Verdict {
+        key: look.key.clone(),
+        remote: entry.and_then(|entry| entry.remote.clone()).or(seen_remote),
+        flags: entry.map_or(0, |entry| entry.flags),
+        prints: (
+            print(&look.warehouse, entry.map(|entry| entry.warehouse)),
+            print(&look.platform, entry.map(|entry| entry.platform)),
+        ),
+        detail,
+        open: false,
+        remove: false,
+        keep: entry.is_some(),
+        to_platform: TargetPlan::of(Class::Aside),
+        to_warehouse: TargetPlan::of(Class::Aside),
+        rejects: Vec::new(),
+        conflicts: Vec::new(),
+        was_open: entry.is_some_and(|entry| entry.flags & tidegate_model::ports::flags::LOOK != 0),
+    }
+}
+
+/// A run of one direction only: what the other direction would write waits.
+fn restrict(direction: Direction, verdict: &mut Verdict) {
+    for to in [Target::Platform, Target::Warehouse] {
+        let plan = verdict.to_mut(to);
+        if direction.reaches(to) {
+            continue;
+        }
+        let waits = plan.change.is_some();
+        *plan = TargetPlan::of(Class::Aside);
+        verdict.rejects.retain(|reject| reject.to != to);
+        verdict.open |= waits;
+    }
+}

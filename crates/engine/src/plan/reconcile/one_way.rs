@@ -1,0 +1,90 @@
+//! One-way syncs: the target is not read; the source's image in the ledger tells what changed.
+
+use tidegate_model::change::{Action, Change};
+use tidegate_model::ports::flags;
+use tidegate_model::record::Fields;
+use tidegate_model::sync::{Deletes, Direction, Target, WriteMode};
+
+use super::fields::{Plan, changed, gather, note_source};
+use super::{Class, Look, Rules, Seen, TargetPlan, Verdict};
+
+/// Decides about a record of a one-way sync.
+pub fn reconcile(rules: &Rules<'_>, look: &Look, verdict: &mut Verdict) {
+    let to = match rules.sync.direction {
+        Direction::ToWarehouse => Target::Warehouse,
+        _ => Target::Platform,
+    };
+    match look.side(to.other()) {
+        Seen::Row(_) => present(rules, look, to, verdict),
+        Seen::Absent => gone(rules, look, to, verdict),
+        Seen::NotRead => {}
+    }
+}
+
+fn gone_flag(source: Target) -> u8 {
+    match source {
+        Target::Warehouse => flags::GONE_WAREHOUSE,
+        Target::Platform => flags::GONE_PLATFORM,
+    }
+}
+
+fn present(rules: &Rules<'_>, look: &Look, to: Target, verdict: &mut Verdict) {
+    let source = to.other();
+    let Some(row) = look.side(source).row() else { return };
+    let returned = look.entry.as_ref().is_some_and(|entry| entry.flags & gone_flag(source) != 0);
+    let linked = look.entry.is_some() && !returned;
+    verdict.flags &= !gone_flag(source);
+    if look.rekeyed.is_some() {
+        *verdict.to_mut(to) = TargetPlan::of(Class::Held);
+        verdict.conflicts.push(super::fields::rekeyed(look));
+        return;
+    }
+    let mut plan = Plan::default();
+    for (at, field) in rules.mapping.fields.iter().enumerate() {
+        if !field.direction.reaches(to) {
+            continue;
+        }
+        let image = look.detail.field(field.id).and_then(|images| images.side(source)).filter(|_| linked);
+        let misfit = row.misfits.iter().find(|(index, _)| *index == at).map(|(_, why)| why.clone());
+        let is_changed = misfit.is_some()
+            || match image {
+                Some(image) => changed(rules, field, source, image, &row.values[at]),
+                // A newly mapped, empty column never clears the other side.
+                None => !row.values[at].is_null(),
+            };
+        if is_changed {
+            gather(rules, look, to, at, misfit, None, &mut plan);
+        } else {
+            note_source(rules, field, source, &row.values[at], &mut verdict.detail);
+        }
+    }
+    let action = match (rules.sync.write, linked) {
+        (WriteMode::Update, _) | (_, true) => Action::Update,
+        _ => Action::Create,
+    };
+    if rules.sync.write == WriteMode::Insert && linked {
+        // Only new records are written; the source's later edits are none of ours.
+        *verdict.to_mut(to) = TargetPlan::of(Class::Unchanged);
+        return;
+    }
+    let expect = (rules.sync.write == WriteMode::Insert).then(Fields::new);
+    plan.finish(rules, look, to, action, expect, verdict);
+}
+
+fn gone(rules: &Rules<'_>, look: &Look, to: Target, verdict: &mut Verdict) {
+    let Some(entry) = &look.entry else { return };
+    let propagate = rules.sync.write == WriteMode::Mirror || rules.sync.deletes == Deletes::Propagate;
+    if !propagate {
+        verdict.flags |= gone_flag(to.other());
+        *verdict.to_mut(to) = TargetPlan::of(Class::Held);
+        return;
+    }
+    let change = Change {
+        key: look.key.clone(),
+        remote: entry.remote.clone(),
+        action: Action::Delete,
+        fields: Fields::new(),
+        expect: None,
+    };
+    *verdict.to_mut(to) = TargetPlan { class: Class::Write, change: Some(change), writes: Vec::new(), dropped: 0 };
+}

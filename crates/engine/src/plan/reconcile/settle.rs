@@ -1,0 +1,333 @@
+//! What follows from a target's answers: images, ledger entry, rejects, history and counts. Pure.
+
+use serde::{Deserialize, Serialize};
+use tidegate_model::change::{Action, Effect, FieldReject, Outcome, Reject};
+use tidegate_model::ports::{Conflict, HistoryEntry, LedgerEntry, LedgerRecord, Print};
+use tidegate_model::record::{Fields, Key};
+use tidegate_model::run::{Books, Counts};
+use tidegate_model::sync::{LedgerKind, Target, WriteMode};
+use tidegate_model::value::Value;
+
+use super::super::images::{Image, Sent};
+use super::super::prints::NO_PRINT;
+use super::{Class, FieldWrite, Rules, TargetPlan, Verdict};
+
+/// What came back for the change of one direction.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub enum Answered {
+    /// There was nothing to send.
+    #[default]
+    Nothing,
+    /// The run stopped before it was sent.
+    NotReached,
+    /// The target answered.
+    Outcome(Outcome),
+}
+
+/// Everything that settling one record changes.
+#[derive(Debug, Clone, Default)]
+pub struct Settled {
+    /// The ledger entry to set.
+    pub record: Option<LedgerRecord>,
+    /// The entry is to be removed.
+    pub remove: bool,
+    /// The record's key, where it is removed or has no entry.
+    pub removed_key: Option<Key>,
+    /// Rejects to open.
+    pub rejects: Vec<Reject>,
+    /// Conflicts to record.
+    pub conflicts: Vec<Conflict>,
+    /// Conflicts that are over.
+    pub settled_conflicts: Vec<(Key, Option<String>)>,
+    /// Sides towards which nothing is rejected any more.
+    pub delivered_to: Vec<Target>,
+    /// Writes carried out.
+    pub history: Vec<HistoryEntry>,
+    /// Counts.
+    pub books: Books,
+}
+
+/// Settles one record: what the target said becomes images and counts.
+pub fn settle(rules: &Rules<'_>, verdict: Verdict, to_platform: Answered, to_warehouse: Answered) -> Settled {
+    let mut state = State { rules, out: Settled::default(), written: [false, false], verdict };
+    state.direction(Target::Platform, to_platform);
+    state.direction(Target::Warehouse, to_warehouse);
+    state.finish()
+}
+
+struct State<'a> {
+    rules: &'a Rules<'a>,
+    verdict: Verdict,
+    out: Settled,
+    /// Whether the platform's and the warehouse's row were written.
+    written: [bool; 2],
+}
+
+fn slot(to: Target) -> usize {
+    match to {
+        Target::Platform => 0,
+        Target::Warehouse => 1,
+    }
+}
+
+impl State<'_> {
+    fn direction(&mut self, to: Target, answered: Answered) {
+        let plan = std::mem::replace(self.verdict.to_mut(to), TargetPlan::of(Class::Aside));
+        let mut counts = Counts::default();
+        if plan.class != Class::Aside {
+            counts.read = 1;
+        }
+        counts.dropped_fields = plan.dropped;
+        match plan.class {
+            Class::Aside => {}
+            Class::Unchanged => {
+                counts.unchanged = 1;
+                self.out.delivered_to.push(to);
+            }
+            Class::Held => counts.held = 1,
+            Class::Rejected => counts.rejected = 1,
+            Class::Write => self.answered(to, &plan, answered, &mut counts),
+        }
+        counts.acknowledged = counts.sent - counts.refused - counts.unknown;
+        self.out.books.of(to).add(&counts);
+    }
+
+    fn answered(&mut self, to: Target, plan: &TargetPlan, answered: Answered, counts: &mut Counts) {
+        let outcome = match answered {
+            Answered::Nothing | Answered::NotReached => {
+                counts.ahead = 1;
+                self.verdict.open = true;
+                return;
+            }
+            Answered::Outcome(outcome) => outcome,
+        };
+        match outcome {
+            Outcome::Applied { remote, effect, dropped, stored } => {
+                counts.sent = 1;
+                match effect {
+                    Effect::Created => counts.created = 1,
+                    Effect::Updated => counts.updated = 1,
+                    Effect::Deleted => counts.deleted = 1,
+                }
+                counts.dropped_fields += dropped.len() as u64;
+                self.applied(to, plan, remote, effect, dropped, stored.as_ref(), counts);
+            }
+            Outcome::Unchanged { remote } => {
+                counts.sent = 1;
+                counts.unchanged = 1;
+                counts.confirmed = 1;
+                let effect = match plan.change.as_ref().map(|change| change.action) {
+                    Some(Action::Delete) => Effect::Deleted,
+                    _ => Effect::Updated,
+                };
+                self.landed(to, plan, remote, effect, &[], None, &mut Counts::default());
+            }
+            Outcome::Missed { now, remote } => self.missed(to, plan, now.is_some(), remote, counts),
+            Outcome::Rejected(why) => {
+                counts.sent = 1;
+                counts.rejected = 1;
+                counts.refused = 1;
+                self.reject(to, plan, why);
+            }
+            Outcome::Retry(error) => {
+                counts.ahead = 1;
+                self.verdict.open = true;
+                drop(error);
+            }
+            Outcome::Unknown(error) => {
+                counts.sent = 1;
+                counts.unknown = 1;
+                self.reject(to, plan, FieldReject::record("unknown_outcome", format!("the answer was lost: {error}")));
+            }
+        }
+    }
+
+    fn reject(&mut self, to: Target, plan: &TargetPlan, why: FieldReject) {
+        let field = why.field.as_deref();
+        let hidden = field.is_some_and(|name| self.rules.sync.redact.iter().any(|redacted| redacted == name));
+        let write = plan.writes.iter().find(|write| Some(write.target_name.as_str()) == field);
+        let value = write.filter(|_| !hidden).map(|write| write.sent.clone());
+        self.out.rejects.push(Reject { key: Some(self.verdict.key.clone()), to, why, value });
+        self.verdict.open = true;
+    }
+
+    /// The target's record was not what we thought, and another look did not help within this run.
+    fn missed(
+        &mut self,
+        to: Target,
+        plan: &TargetPlan,
+        exists: bool,
+        remote: Option<tidegate_model::record::RemoteId>,
+        counts: &mut Counts,
+    ) {
+        let insert = self.rules.sync.write == WriteMode::Insert && !self.rules.sync.two_way();
+        if insert && exists {
+            counts.sent = 1;
+            counts.unchanged = 1;
+            counts.confirmed = 1;
+            self.landed(to, plan, remote, Effect::Updated, &[], None, &mut Counts::default());
+            return;
+        }
+        counts.held = 1;
+        self.verdict.open = true;
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of one answer, spelled out once")]
+    fn applied(
+        &mut self,
+        to: Target,
+        plan: &TargetPlan,
+        remote: Option<tidegate_model::record::RemoteId>,
+        effect: Effect,
+        dropped: Vec<FieldReject>,
+        stored: Option<&Fields>,
+        counts: &mut Counts,
+    ) {
+        let names: Vec<String> = dropped.iter().filter_map(|why| why.field.clone()).collect();
+        for why in dropped {
+            self.reject(to, plan, why);
+        }
+        self.history(to, plan, effect, &names);
+        self.landed(to, plan, remote, effect, &names, stored, counts);
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of one answer, spelled out once")]
+    fn landed(
+        &mut self,
+        to: Target,
+        plan: &TargetPlan,
+        remote: Option<tidegate_model::record::RemoteId>,
+        effect: Effect,
+        dropped: &[String],
+        stored: Option<&Fields>,
+        counts: &mut Counts,
+    ) {
+        if effect == Effect::Deleted {
+            self.verdict.remove = true;
+            return;
+        }
+        self.verdict.keep = true;
+        if to == Target::Platform && remote.is_some() {
+            self.verdict.remote = remote;
+        }
+        if self.out.rejects.iter().all(|reject| reject.to != to) {
+            self.out.delivered_to.push(to);
+        }
+        self.written[slot(to)] = true;
+        self.verdict.detail.set_wrote(to, self.rules.now);
+        for write in &plan.writes {
+            if !dropped.contains(&write.target_name) {
+                self.field(to, write, stored, counts);
+            }
+        }
+    }
+
+    fn field(&mut self, to: Target, write: &FieldWrite, stored: Option<&Fields>, counts: &mut Counts) {
+        let (kind, printer) = (self.rules.sync.ledger, self.rules.printer);
+        let told = stored.and_then(|fields| fields.get(&write.target_name));
+        if told.is_some_and(|told| !told.is_null() && *told != write.sent && told.to_string() != write.sent.to_string())
+        {
+            counts.normalised += 1;
+        }
+        let images = self.verdict.detail.field_mut(write.id);
+        images.set(to.other(), Image::of(&write.source, kind, printer));
+        if kind == LedgerKind::Values || self.rules.sync.two_way() {
+            images.set(to, Image::of(told.unwrap_or(&write.sent), kind, printer));
+            *images.sent_mut(to) = Some(Box::new(Sent {
+                value: write.sent.clone(),
+                before: write.before.clone(),
+                at: self.rules.now,
+                streak: write.streak,
+                seen: told.is_some(),
+            }));
+        }
+    }
+
+    fn history(&mut self, to: Target, plan: &TargetPlan, effect: Effect, dropped: &[String]) {
+        if self.rules.sync.ledger != LedgerKind::Values {
+            return;
+        }
+        let Some(change) = &plan.change else { return };
+        let written = || plan.writes.iter().filter(|write| !dropped.contains(&write.target_name));
+        let named = |write: &FieldWrite, value: &Value| (write.target_name.as_str().into(), value.clone());
+        let before: Fields = match change.action {
+            Action::Delete => change.expect.clone().unwrap_or_default(),
+            _ => written().filter_map(|write| Some(named(write, write.before.as_ref()?))).collect(),
+        };
+        self.out.history.push(HistoryEntry {
+            key: change.key.clone(),
+            remote: change.remote.clone().or_else(|| self.verdict.remote.clone()),
+            to,
+            effect: match effect {
+                Effect::Created => "created",
+                Effect::Updated => "updated",
+                Effect::Deleted => "deleted",
+            }
+            .to_owned(),
+            before,
+            after: written().map(|write| named(write, &write.sent)).collect(),
+            run: String::new(),
+            at: self.rules.now,
+        });
+    }
+
+    fn finish(mut self) -> Settled {
+        let verdict = &mut self.verdict;
+        self.out.conflicts = std::mem::take(&mut verdict.conflicts);
+        self.out.books.to_platform.conflicts = self.out.conflicts.iter().filter(|c| is_conflict(c)).count() as u64;
+        self.out.rejects.append(&mut verdict.rejects);
+        if verdict.was_open {
+            let fields = self.rules.mapping.fields.iter().map(|field| Some(field.name.to_string()));
+            let over = fields.chain([None]).filter(|name| !self.out.conflicts.iter().any(|c| c.field == *name));
+            self.out.settled_conflicts = over.map(|name| (verdict.key.clone(), name)).collect();
+        }
+        if verdict.remove {
+            self.out.remove = true;
+            self.out.removed_key = Some(verdict.key.clone());
+            return self.out;
+        }
+        if !verdict.keep {
+            self.out.removed_key = Some(verdict.key.clone());
+            return self.out;
+        }
+        let mut flags = verdict.flags & !tidegate_model::ports::flags::LOOK;
+        let (mut warehouse, mut platform) = verdict.prints;
+        if verdict.open {
+            flags |= tidegate_model::ports::flags::LOOK;
+            (warehouse, platform) = (NO_PRINT, NO_PRINT);
+        } else {
+            if self.written[slot(Target::Warehouse)] {
+                warehouse = print_of(self.rules, verdict, Target::Warehouse);
+            }
+            if self.written[slot(Target::Platform)] {
+                platform = print_of(self.rules, verdict, Target::Platform);
+            }
+        }
+        let entry =
+            LedgerEntry { key: verdict.key.clone(), remote: verdict.remote.clone(), flags, warehouse, platform };
+        let detail = verdict.detail.encode().unwrap_or_default();
+        self.out.record = Some(LedgerRecord { entry, detail });
+        self.out
+    }
+}
+
+/// Drift and rekeyed records are held, but they are no conflicts.
+fn is_conflict(conflict: &Conflict) -> bool {
+    !matches!(conflict.note.as_deref(), Some("drift" | "rekeyed" | "oscillating"))
+}
+
+/// The print that a side will show, from its images; none if some image is not known as a value.
+fn print_of(rules: &Rules<'_>, verdict: &Verdict, side: Target) -> Print {
+    let mut values: Vec<&Value> = Vec::with_capacity(rules.mapping.fields.len());
+    for field in &rules.mapping.fields {
+        if side == Target::Warehouse && field.column.is_none() {
+            continue;
+        }
+        let image = verdict.detail.field(field.id).and_then(|images| images.side(side));
+        match image.and_then(Image::value) {
+            Some(value) => values.push(value),
+            None => return NO_PRINT,
+        }
+    }
+    rules.printer.row(values.into_iter())
+}

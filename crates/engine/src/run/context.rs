@@ -1,0 +1,297 @@
+//! A sync made ready for one operation: described, mapped, checked.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tidegate_model::error::{Error, ErrorKind, Result};
+use tidegate_model::finding::Severity;
+use tidegate_model::ports::{Choice, ConflictState, Lease, Need, SyncState, WriteColumn};
+use tidegate_model::record::Key;
+use tidegate_model::schema::{Abilities, ModelKind, ModelSchema, NormalForm, Relation, RelationSchema, Source};
+use tidegate_model::span::Fence;
+use tidegate_model::sync::{Direction, Sync, Target, WriteMode};
+use tidegate_model::transform::Transform;
+use tidegate_model::value::Value;
+
+use crate::api::{Engine, Job, RunOptions};
+use crate::plan::map::Mapping;
+use crate::plan::prints::Printer;
+use crate::plan::reconcile::Rules;
+
+use super::rows::Layout;
+use super::sorted::{KeyRule, KeyTransform};
+
+/// Most rejects and conflicts that are loaded to know what was open before.
+const OPEN_MAX: u32 = 1_000_000;
+
+/// What the ledger was made with, kept in the sync's state.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct KeptMapping {
+    /// Hash over all fields.
+    pub hash: u64,
+    /// Platform name and id of each field.
+    pub fields: Vec<(String, u64)>,
+}
+
+/// A sync made ready.
+pub(crate) struct Ctx {
+    pub engine: Engine,
+    pub job: Job,
+    pub sync: Arc<Sync>,
+    pub options: RunOptions,
+    pub mapping: Arc<Mapping>,
+    pub printer: Printer,
+    pub relation: RelationSchema,
+    pub model: ModelSchema,
+    pub abilities: Abilities,
+    pub state: SyncState,
+    pub lease: Lease,
+    pub fence: Fence,
+    /// The run's id.
+    pub run: String,
+    /// The run's clock: when it began.
+    pub now: tidegate_model::Instant,
+    /// Keys with open rejects.
+    pub rejected: HashSet<Key>,
+    /// A person's choices, by key.
+    pub choices: BTreeMap<Key, Vec<(Option<String>, Choice)>>,
+}
+
+impl Ctx {
+    /// Describes both sides, compiles the mapping, and reads what is open.
+    pub async fn open(engine: &Engine, job: &Job, options: &RunOptions, lease: Lease, run: &str) -> Result<Self> {
+        let sync = job.sync.clone();
+        let state = engine.memory.state(&sync.name).await?;
+        refuse_new_shape(&state, job)?;
+        let relation = job.warehouse.describe(&sync.source).await.map_err(|e| e.at(format!("sync {}", sync.name)))?;
+        let model = job.platform.model(&sync.model).await.map_err(|e| e.at(format!("sync {}", sync.name)))?;
+        let mapping = Arc::new(Mapping::compile(&sync, &relation, &model)?);
+        let printer = Printer::new(engine.memory.print_key().await?, mapping.hash);
+        let fence = Fence { sync: sync.name.clone(), store: engine.memory.store_id().await?, epoch: lease.epoch };
+        let mut rejected = HashSet::new();
+        for to in [Target::Platform, Target::Warehouse] {
+            rejected.extend(engine.memory.rejected_keys(&sync.name, to).await?);
+        }
+        let mut choices: BTreeMap<Key, Vec<(Option<String>, Choice)>> = BTreeMap::new();
+        for listed in engine.memory.conflicts(Some(&sync.name), true, OPEN_MAX).await? {
+            if let (ConflictState::Chosen, Some(choice)) = (listed.conflict.state, listed.choice) {
+                choices.entry(listed.conflict.key).or_default().push((listed.conflict.field, choice));
+            }
+        }
+        Ok(Self {
+            engine: engine.clone(),
+            job: job.clone(),
+            options: options.clone(),
+            mapping,
+            printer,
+            abilities: job.platform.abilities(&sync.model),
+            relation,
+            model,
+            state,
+            lease,
+            fence,
+            run: run.to_owned(),
+            now: engine.env.now(),
+            rejected,
+            choices,
+            sync,
+        })
+    }
+
+    /// The rules of reconciliation for this run.
+    pub fn rules(&self) -> Rules<'_> {
+        Rules {
+            sync: &self.sync,
+            mapping: &self.mapping,
+            printer: &self.printer,
+            now: self.now,
+            direction: self.direction(),
+            platform_key: self.sync.key.platform.as_deref(),
+        }
+    }
+
+    /// The directions that this run may write.
+    pub fn direction(&self) -> Direction {
+        self.options.direction.unwrap_or(self.sync.direction)
+    }
+
+    /// The sides that are written, of the sync and of this run.
+    pub fn targets(&self) -> Vec<Target> {
+        let both = [Target::Platform, Target::Warehouse];
+        both.into_iter().filter(|to| self.sync.direction.reaches(*to) && self.direction().reaches(*to)).collect()
+    }
+
+    /// Whether a side is read.
+    pub fn reads(&self, side: Target) -> bool {
+        self.sync.two_way() || self.sync.direction.reaches(side.other())
+    }
+
+    /// The platform's key field.
+    pub fn platform_key(&self) -> Result<&str> {
+        self.sync.key.platform.as_deref().ok_or_else(|| {
+            Error::config(format!("sync {} has no `key.platform`", self.sync.name))
+                .hint("name the platform's field that holds the key, such as `externalId`")
+        })
+    }
+
+    /// The layout of one side's pages.
+    pub fn layout(&self, side: Target) -> Result<Layout> {
+        let (key, updated_at) = match side {
+            Target::Warehouse => (self.sync.key.warehouse.clone(), self.sync.updated_at.warehouse.clone()),
+            Target::Platform => (self.platform_key()?.to_owned(), self.sync.updated_at.platform.clone()),
+        };
+        let (mapping, printer) = (self.mapping.clone(), self.printer.clone());
+        Ok(Layout { side, mapping, printer, key, updated_at })
+    }
+
+    /// How the warehouse's key becomes canonical, if its own order does not serve: transforms of the sync and the
+    /// normal form of the platform's key.
+    pub fn key_rule(&self) -> Result<Option<KeyRule>> {
+        let mut steps: Vec<Transform> = self.sync.key.transform.clone();
+        let platform = self.sync.key.platform.as_deref().and_then(|name| self.model.field(name));
+        steps.extend(platform.map(|field| normal_steps(&field.normal)).unwrap_or_default());
+        let plain = steps.iter().all(|step| *step == Transform::ToText);
+        if plain {
+            return Ok(None);
+        }
+        Ok(Some(KeyRule { column: 0, transform: Some(key_transform(steps, &self.sync.timezone)?) }))
+    }
+
+    /// The mapping as it is kept in the state.
+    pub fn kept_mapping(&self) -> Result<Vec<u8>> {
+        let fields = self.mapping.fields.iter().map(|field| (field.name.to_string(), field.id)).collect();
+        postcard::to_allocvec(&KeptMapping { hash: self.mapping.hash, fields })
+            .map_err(|error| Error::internal("write the mapping").cause(error))
+    }
+
+    /// What this sync needs of its warehouse and of its platform.
+    pub fn needs(&self) -> (Vec<Need>, Vec<Need>) {
+        let sync = &self.sync;
+        let columns: Vec<String> = self.layout(Target::Warehouse).map(|layout| layout.columns()).unwrap_or_default();
+        let mut warehouse = vec![Need::Connect, Need::Read { source: sync.source.clone(), columns }];
+        let model = Relation(vec![sync.model.0.clone()]);
+        let fields = self.mapping.fields.iter().map(|field| field.name.to_string());
+        let source = Source::Relation(model.clone());
+        let mut platform = vec![Need::Connect];
+        if self.reads(Target::Platform) {
+            platform.push(Need::Read { source, columns: fields.collect() });
+        }
+        if sync.direction.reaches(Target::Warehouse)
+            && let Source::Relation(relation) = &sync.source
+        {
+            let key = Some(sync.key.warehouse.clone());
+            let columns = self.written_columns();
+            warehouse.push(Need::Write { relation: relation.clone(), key, columns, mode: sync.write });
+        }
+        if sync.direction.reaches(Target::Platform) {
+            let columns = self.written_fields();
+            platform.push(Need::Write { relation: model, key: sync.key.platform.clone(), columns, mode: sync.write });
+        }
+        (warehouse, platform)
+    }
+
+    fn written_columns(&self) -> Vec<WriteColumn> {
+        let sync = &self.sync;
+        let fields = self.mapping.fields.iter().filter(|field| field.direction.reaches(Target::Warehouse));
+        let mut columns: Vec<WriteColumn> = fields
+            .filter_map(|field| {
+                let logical = match sync.write {
+                    WriteMode::Replace | WriteMode::Append => field.target.logical,
+                    _ => field.source_type,
+                };
+                let max_length = field.target.max_length;
+                Some(WriteColumn { name: field.column.as_ref()?.to_string(), logical, nulls: true, max_length })
+            })
+            .collect();
+        if !columns.iter().any(|column| column.name == sync.key.warehouse) {
+            let logical = self.relation.column(&sync.key.warehouse).map(|column| column.logical);
+            let logical = logical.unwrap_or(tidegate_model::value::Type::Text);
+            columns.push(WriteColumn { name: sync.key.warehouse.clone(), logical, nulls: false, max_length: None });
+        }
+        columns
+    }
+
+    fn written_fields(&self) -> Vec<WriteColumn> {
+        let fields = self.mapping.fields.iter().filter(|field| field.direction.reaches(Target::Platform));
+        fields
+            .map(|field| WriteColumn {
+                name: field.name.to_string(),
+                logical: field.target.logical,
+                nulls: true,
+                max_length: None,
+            })
+            .collect()
+    }
+
+    /// Checks both sides; the first critical finding stops the run before anything is written.
+    pub async fn preflight(&self) -> Result<()> {
+        let (warehouse, platform) = self.needs();
+        let found = [self.job.warehouse.check(&warehouse).await, self.job.platform.check(&platform).await].concat();
+        let critical: Vec<_> = found.into_iter().filter(|finding| finding.severity == Severity::Critical).collect();
+        let Some(first) = critical.first() else { return Ok(()) };
+        let more =
+            if critical.len() > 1 { format!(" (and {} more findings)", critical.len() - 1) } else { String::new() };
+        let kind = if first.finding.contains("column") { ErrorKind::SchemaChanged } else { ErrorKind::Config };
+        let message = format!("sync {} cannot run: {}{more}", self.sync.name, first.why);
+        let hint = match first.fix.as_str() {
+            "" => format!("`tidegate check {}` lists everything", self.sync.name),
+            fix => format!("{fix}\n`tidegate check {}` lists everything", self.sync.name),
+        };
+        Err(Error::new(kind, message).hint(hint))
+    }
+
+    /// Whether this sync moves columns as a whole instead of records.
+    pub fn columnar(&self) -> bool {
+        let bulk = matches!(self.sync.write, WriteMode::Append | WriteMode::Replace);
+        self.model.kind != ModelKind::Records || (bulk && self.sync.direction == Direction::ToWarehouse)
+    }
+
+    /// A line for the run's log.
+    pub async fn log(&self, line: &str) -> Result<()> {
+        self.engine.listener.log(&self.sync.name, line);
+        self.engine.memory.log(&self.run, self.engine.env.now(), line).await
+    }
+}
+
+/// The steps that make a key, compiled.
+fn key_transform(steps: Vec<Transform>, _timezone: &str) -> Result<KeyTransform> {
+    Ok(Arc::new(move |mut value| {
+        for step in &steps {
+            value = match (step, value) {
+                (Transform::Trim, Value::Text(text)) => Value::text(text.trim()),
+                (Transform::Lower, Value::Text(text)) => Value::Text(text.to_lowercase()),
+                (Transform::Upper, Value::Text(text)) => Value::Text(text.to_uppercase()),
+                (Transform::ToText, value @ (Value::Int(_) | Value::Decimal(_))) => Value::Text(value.to_string()),
+                (_, value) => value,
+            };
+        }
+        Some(value)
+    }))
+}
+
+/// What the platform itself does to its key, as transforms.
+fn normal_steps(normal: &NormalForm) -> Vec<Transform> {
+    let mut steps = Vec::new();
+    if normal.trim {
+        steps.push(Transform::Trim);
+    }
+    match normal.case {
+        Some(tidegate_model::schema::Case::Lower) => steps.push(Transform::Lower),
+        Some(tidegate_model::schema::Case::Upper) => steps.push(Transform::Upper),
+        None => {}
+    }
+    steps
+}
+
+fn refuse_new_shape(state: &SyncState, job: &Job) -> Result<()> {
+    if state.shape_hash.is_empty() || state.shape_hash == job.shape_hash {
+        return Ok(());
+    }
+    let name = &job.sync.name;
+    Err(Error::config(format!(
+        "sync {name}: its key, relation, model or connection is not the one that its ledger of {} records was made with",
+        state.linked
+    ))
+    .hint(format!("put it back, or `tidegate reset {name} --yes` to forget what was synced and start anew")))
+}

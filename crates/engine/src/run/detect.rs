@@ -1,0 +1,339 @@
+//! Detection: both sides and the ledger, merged in key order. What is quiet is counted; what is not is looked at.
+
+use tidegate_model::change::{FieldReject, Reject};
+use tidegate_model::error::Result;
+use tidegate_model::ports::{PAGE_ROWS, PlatformAsk, PlatformRead, Print, Progress, ReadAsk, ReadMode};
+use tidegate_model::record::Key;
+use tidegate_model::span::Position;
+use tidegate_model::sync::{Changes, Target};
+
+use crate::plan::prints::NO_PRINT;
+use crate::plan::reconcile::Seen;
+
+use super::context::Ctx;
+use super::ledger::Ledger;
+use super::looks::{Looks, Pending};
+use super::rows::Rows;
+use super::sink::Sink;
+use super::sorted;
+
+/// What a side's stream tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// The side is not read.
+    None,
+    /// Every record: what is missing is gone.
+    Complete,
+    /// Changed records only.
+    Delta,
+}
+
+/// How both sides are read, and where they stand afterwards.
+pub(crate) struct Plan {
+    pub warehouse: Reading,
+    pub platform: Reading,
+    pub warehouse_to: Option<Position>,
+    pub platform_to: Option<Position>,
+    pub mode: &'static str,
+}
+
+/// Decides how both sides are read.
+pub(crate) async fn plan(ctx: &Ctx) -> Result<Plan> {
+    let sync = &ctx.sync;
+    let fresh = ctx.state.mapping != ctx.kept_mapping()?;
+    let full = ctx.options.full || fresh;
+    let mut plan =
+        Plan { warehouse: Reading::None, platform: Reading::None, warehouse_to: None, platform_to: None, mode: "full" };
+    if ctx.reads(Target::Warehouse) {
+        plan.warehouse = Reading::Complete;
+        if let (Changes::Cursor, Some(cursor)) = (sync.changes, &sync.cursor) {
+            let bound = ctx.job.warehouse.bound(&sync.source, &cursor.column, &sync.key.warehouse).await?;
+            super::cursor::refuse_backwards(ctx, bound.as_ref())?;
+            plan.warehouse_to = bound.map(Position::Cursor).or_else(|| ctx.state.warehouse.clone());
+            if !full && matches!(ctx.state.warehouse, Some(Position::Cursor(_))) {
+                plan.warehouse = Reading::Delta;
+                plan.mode = "cursor";
+            }
+        }
+    }
+    if ctx.reads(Target::Platform) {
+        plan.platform = Reading::Complete;
+        if ctx.abilities.changes && ctx.options.limit.is_none() {
+            plan.platform_to = Some(Position::Mark(ctx.job.platform.mark(&sync.model).await?));
+            let narrowed = !sync.filter.is_empty();
+            if !full && !narrowed && matches!(ctx.state.platform, Some(Position::Mark(_))) {
+                plan.platform = Reading::Delta;
+                plan.mode = if plan.warehouse == Reading::Complete { "full" } else { "changes" };
+            }
+        }
+    }
+    Ok(plan)
+}
+
+/// Reads both sides and hands every record that is not quiet to the sink.
+pub(crate) async fn detect(ctx: &Ctx, plan: &Plan, sink: &mut Sink<'_>) -> Result<()> {
+    let warehouse = match plan.warehouse {
+        Reading::None => None,
+        reading => Some(open_warehouse(ctx, plan, reading).await?),
+    };
+    let platform = match plan.platform {
+        Reading::None => None,
+        reading => Some(open_platform(ctx, reading).await?),
+    };
+    sink.remember = plan.warehouse == Reading::Delta || plan.platform == Reading::Delta;
+    let scanned = plan.warehouse == Reading::Complete || plan.platform == Reading::Complete;
+    let memory = &*ctx.engine.memory;
+    let ledger = if scanned { Ledger::new(memory, &ctx.sync.name) } else { Ledger::none(memory, &ctx.sync.name) };
+    let looks = Looks::new(ctx, plan);
+    let mut merge = Merge { ctx, plan, warehouse, platform, ledger, looks, sink, rows: 0, cut: false };
+    merge.run().await?;
+    let (rows, cut) = (merge.rows, merge.cut);
+    let empty = |reading: Reading, rows: &Option<Rows>| {
+        reading == Reading::Complete && rows.as_ref().is_some_and(|rows| rows.rows_read == 0)
+    };
+    let nothing = empty(plan.warehouse, &merge.warehouse) || empty(plan.platform, &merge.platform);
+    sink.planned.empty_read = nothing && ctx.state.linked > 0;
+    sink.complete = !cut;
+    tracing::debug!(rows, "detected");
+    Ok(())
+}
+
+async fn open_warehouse(ctx: &Ctx, plan: &Plan, reading: Reading) -> Result<Rows> {
+    let layout = ctx.layout(Target::Warehouse)?;
+    let columns = layout.columns();
+    let rule = ctx.key_rule()?;
+    let key = ctx.sync.key.warehouse.clone();
+    let mode = match (reading, &rule) {
+        (Reading::Delta, _) => super::cursor::read_mode(ctx, plan.warehouse_to.as_ref())?,
+        (_, Some(_)) => ReadMode::Unordered,
+        _ => ReadMode::Full { key, after: None },
+    };
+    let ask = ReadAsk {
+        source: ctx.sync.source.clone(),
+        columns,
+        mode,
+        page_rows: PAGE_ROWS,
+        timezone: ctx.sync.timezone.clone(),
+    };
+    let pages = ctx.job.warehouse.read(ask).await?;
+    let plain = sorted::KeyRule { column: 0, transform: None };
+    let pages = match (reading, &rule) {
+        (_, Some(rule)) => sorted::sorted(pages, rule, &ctx.engine.env).await?,
+        (Reading::Delta, None) => sorted::sorted(pages, &plain, &ctx.engine.env).await?,
+        _ => pages,
+    };
+    Ok(Rows::new(pages, layout))
+}
+
+async fn open_platform(ctx: &Ctx, reading: Reading) -> Result<Rows> {
+    let layout = ctx.layout(Target::Platform)?;
+    let mode = match (reading, &ctx.state.platform) {
+        (Reading::Delta, Some(Position::Mark(mark))) => PlatformRead::Since(mark.clone()),
+        _ => PlatformRead::Full,
+    };
+    let ask = PlatformAsk {
+        model: ctx.sync.model.clone(),
+        key: layout.key.clone(),
+        fields: layout.fields(),
+        filter: ctx.sync.filter.clone(),
+        mode,
+        page_rows: PAGE_ROWS,
+    };
+    let pages = ctx.job.platform.read(ask).await?;
+    if ctx.abilities.ordered {
+        return Ok(Rows::new(pages, layout));
+    }
+    // The key stands after the remote id in a platform's page.
+    let rule = sorted::KeyRule { column: 1, transform: None };
+    Ok(Rows::new(sorted::sorted(pages, &rule, &ctx.engine.env).await?, layout))
+}
+
+struct Merge<'a, 'b> {
+    ctx: &'a Ctx,
+    plan: &'a Plan,
+    warehouse: Option<Rows>,
+    platform: Option<Rows>,
+    ledger: Ledger<'a>,
+    looks: Looks<'a>,
+    sink: &'a mut Sink<'b>,
+    rows: u64,
+    cut: bool,
+}
+
+/// What one side showed under the key in hand.
+struct Shown {
+    seen: Option<Seen>,
+    copies: u64,
+}
+
+impl Merge<'_, '_> {
+    async fn run(&mut self) -> Result<()> {
+        let mut key = String::new();
+        loop {
+            if self.rows.is_multiple_of(4_096) {
+                self.tick()?;
+            }
+            self.keyless().await?;
+            if !self.next_key(&mut key).await? {
+                break;
+            }
+            if self.ctx.options.limit.is_some_and(|limit| self.rows >= limit) {
+                self.cut = true;
+                break;
+            }
+            self.one(&key).await?;
+        }
+        self.looks.flush(self.sink).await
+    }
+
+    fn tick(&self) -> Result<()> {
+        self.ctx.options.cancel.check()?;
+        let total = self.ctx.relation.rows_estimate;
+        let progress = Progress { phase: "read", rows: self.rows, total, rejected: self.sink.planned.rejects };
+        self.ctx.engine.listener.progress(&self.ctx.sync.name, &progress);
+        Ok(())
+    }
+
+    /// Rows without a usable key come first and are rejects.
+    async fn keyless(&mut self) -> Result<()> {
+        for (side, rows) in [(Target::Warehouse, &mut self.warehouse), (Target::Platform, &mut self.platform)] {
+            let Some(rows) = rows else { continue };
+            while rows.ready().await? && rows.key().is_none_or(str::is_empty) {
+                let gone = rows.current().is_some_and(|(page, row)| page.deleted(row));
+                let (rule, what) = if rows.key().is_none() { ("null_key", "NULL") } else { ("empty_key", "empty") };
+                rows.advance()?;
+                self.rows += 1;
+                if gone {
+                    continue;
+                }
+                let reason = format!("the key column `{}` is {what}; a record needs a key", rows.layout.key);
+                self.sink.keyless(side.other(), FieldReject::record(rule, reason))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The least key of the three streams.
+    async fn next_key(&mut self, key: &mut String) -> Result<bool> {
+        let mut least: Option<&str> = None;
+        if let Some(rows) = &mut self.warehouse
+            && rows.ready().await?
+        {
+            least = rows.key();
+        }
+        if let Some(rows) = &mut self.platform
+            && rows.ready().await?
+        {
+            least = lesser(least, rows.key());
+        }
+        if self.ledger.ready().await? {
+            least = lesser(least, self.ledger.current().map(|entry| entry.key.as_str()));
+        }
+        key.clear();
+        key.push_str(least.unwrap_or_default());
+        Ok(least.is_some())
+    }
+
+    async fn one(&mut self, key: &str) -> Result<()> {
+        let entry = match self.ledger.ready().await? {
+            true => self.ledger.current().filter(|entry| entry.key.as_str() == key).cloned(),
+            false => None,
+        };
+        if entry.is_some() {
+            self.ledger.advance();
+        }
+        let known = entry.as_ref().filter(|entry| entry.flags == 0);
+        let known = known.filter(|entry| !self.ctx.choices.contains_key(entry.key.as_str()));
+        let warehouse = peek(&mut self.warehouse, key).await?;
+        let platform = peek(&mut self.platform, key).await?;
+        let quiet = |reading: Reading, shown: Option<Print>, old: Print| match (reading, shown) {
+            (Reading::None, _) | (Reading::Delta, None) => true,
+            (Reading::Complete, None) => false,
+            (_, Some(print)) => old != NO_PRINT && print == old,
+        };
+        let quiet = known.is_some_and(|entry| {
+            quiet(self.plan.warehouse, warehouse, entry.warehouse)
+                && quiet(self.plan.platform, platform, entry.platform)
+        });
+        let warehouse = take(&mut self.warehouse, key, !quiet).await?;
+        let platform = take(&mut self.platform, key, !quiet).await?;
+        self.rows += warehouse.copies + platform.copies;
+        let copies = warehouse.copies.max(platform.copies);
+        if copies > 1 {
+            let side = if warehouse.copies > 1 { Target::Warehouse } else { Target::Platform };
+            return self.duplicate(key, side, copies);
+        }
+        if quiet {
+            self.sink.quiet();
+            return Ok(());
+        }
+        let pending = Pending {
+            key: Key::new(key),
+            warehouse: conclude(self.plan.warehouse, warehouse),
+            platform: conclude(self.plan.platform, platform),
+        };
+        let lacks = [&pending.warehouse, &pending.platform].into_iter().any(|seen| *seen == Some(Seen::Absent));
+        if self.ctx.options.limit.is_some() && lacks && entry.is_some() {
+            // With a limit the read is not complete: nothing is concluded from a record that is missing.
+            return Ok(());
+        }
+        self.looks.push(pending, self.sink).await
+    }
+
+    fn duplicate(&mut self, key: &str, side: Target, copies: u64) -> Result<()> {
+        let column = match side {
+            Target::Warehouse => self.ctx.sync.key.warehouse.clone(),
+            Target::Platform => self.ctx.platform_key()?.to_owned(),
+        };
+        let reason = format!("{copies} rows have this key in `{column}`; a key names one record");
+        self.sink.duplicate(Key::new(key), side.other(), FieldReject::record("duplicate_key", reason))
+    }
+}
+
+fn lesser<'a>(a: Option<&'a str>, b: Option<&'a str>) -> Option<&'a str> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// The print that a stream shows under a key, if the key is there.
+async fn peek(rows: &mut Option<Rows>, key: &str) -> Result<Option<Print>> {
+    let Some(rows) = rows else { return Ok(None) };
+    if !rows.ready().await? || rows.key() != Some(key) {
+        return Ok(None);
+    }
+    Ok(rows.current().map(|(page, row)| if page.deleted(row) { NO_PRINT } else { page.print(row) }))
+}
+
+/// Takes all rows of a key from a stream, with the values of the last one if they are wanted.
+async fn take(rows: &mut Option<Rows>, key: &str, values: bool) -> Result<Shown> {
+    let mut shown = Shown { seen: None, copies: 0 };
+    let Some(rows) = rows else { return Ok(shown) };
+    while rows.ready().await? && rows.key() == Some(key) {
+        let gone = rows.current().is_some_and(|(page, row)| page.deleted(row));
+        shown.copies += 1;
+        if gone {
+            shown.seen = Some(Seen::Absent);
+        } else if values {
+            shown.seen = rows.row().map(Seen::Row);
+        }
+        rows.advance()?;
+    }
+    Ok(shown)
+}
+
+/// What may be concluded from what a stream showed; `None`: it has to be read by key.
+fn conclude(reading: Reading, shown: Shown) -> Option<Seen> {
+    match (reading, shown.seen) {
+        (Reading::None, _) => Some(Seen::NotRead),
+        (_, Some(seen)) => Some(seen),
+        (Reading::Complete, None) => Some(Seen::Absent),
+        (Reading::Delta, None) => None,
+    }
+}
+
+/// Lists a reject that has no look of its own.
+pub(crate) fn reject(key: Option<Key>, to: Target, why: FieldReject) -> Reject {
+    Reject { key, to, why, value: None }
+}

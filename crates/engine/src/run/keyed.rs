@@ -1,0 +1,41 @@
+//! Records by key: read from both sides and the ledger now, and reconciled.
+
+use tidegate_model::error::Result;
+use tidegate_model::record::Key;
+use tidegate_model::sync::Target;
+
+use crate::plan::reconcile::{Look, Seen, Verdict, reconcile};
+
+use super::context::Ctx;
+use super::detect::{Plan, Reading};
+use super::looks::{Looks, Pending};
+
+/// Looks at these records as they stand now.
+pub(crate) async fn looks(ctx: &Ctx, keys: &[Key]) -> Result<Vec<Look>> {
+    let reading = |side: Target| if ctx.reads(side) { Reading::Delta } else { Reading::None };
+    let plan = Plan {
+        warehouse: reading(Target::Warehouse),
+        platform: reading(Target::Platform),
+        warehouse_to: None,
+        platform_to: None,
+        mode: "keys",
+    };
+    let looks = Looks::new(ctx, &plan);
+    let seen = |reading: Reading| if reading == Reading::None { Some(Seen::NotRead) } else { None };
+    let mut out = Vec::with_capacity(keys.len());
+    for part in keys.chunks(super::looks::LOOK_ROWS) {
+        let pending = part.iter().map(|key| Pending {
+            key: key.clone(),
+            warehouse: seen(plan.warehouse),
+            platform: seen(plan.platform),
+        });
+        out.extend(looks.complete_looks(pending.collect()).await?);
+    }
+    Ok(out)
+}
+
+/// Verdicts over these records as they stand now.
+pub(crate) async fn verdicts(ctx: &Ctx, keys: &[Key]) -> Result<Vec<Verdict>> {
+    let rules = ctx.rules();
+    Ok(looks(ctx, keys).await?.iter().map(|look| reconcile(&rules, look)).collect())
+}

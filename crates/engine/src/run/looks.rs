@@ -1,0 +1,235 @@
+//! Looking closer: records that are not quiet are gathered, completed by key from both sides and the ledger, and
+//! reconciled.
+
+use std::collections::HashMap;
+
+use tidegate_model::error::Result;
+use tidegate_model::page::Page;
+use tidegate_model::record::{Key, RecordRef, RemoteId};
+use tidegate_model::sync::Target;
+
+use crate::plan::images::Detail;
+use crate::plan::reconcile::{Look, Seen, SideRow, reconcile};
+
+use super::context::Ctx;
+use super::detect::{Plan, Reading};
+use super::rows::Keyed;
+use super::sink::Sink;
+
+/// Records that are completed and reconciled together.
+pub(crate) const LOOK_ROWS: usize = 1_024;
+
+/// A record that is not quiet, as far as the streams told.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub key: Key,
+    /// `None`: has to be read by key.
+    pub warehouse: Option<Seen>,
+    /// `None`: has to be read by key.
+    pub platform: Option<Seen>,
+}
+
+/// Gathers records and reconciles them in batches.
+pub(crate) struct Looks<'a> {
+    ctx: &'a Ctx,
+    /// What is missing on a side that was read as a whole is confirmed by key before it counts as gone.
+    confirm_platform: bool,
+    /// A window shows only rows inside of it: the keys are looked up in the full table too.
+    confirm_warehouse: bool,
+    pending: Vec<Pending>,
+}
+
+impl<'a> Looks<'a> {
+    pub fn new(ctx: &'a Ctx, plan: &Plan) -> Self {
+        let confirm_platform = plan.platform == Reading::Complete && ctx.abilities.fetch;
+        let confirm_warehouse = plan.warehouse == Reading::Delta;
+        Self { ctx, confirm_platform, confirm_warehouse, pending: Vec::with_capacity(LOOK_ROWS) }
+    }
+
+    pub async fn push(&mut self, pending: Pending, sink: &mut Sink<'_>) -> Result<()> {
+        self.pending.push(pending);
+        if self.pending.len() >= LOOK_ROWS {
+            self.flush(sink).await?;
+        }
+        Ok(())
+    }
+
+    pub async fn flush(&mut self, sink: &mut Sink<'_>) -> Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let pending = std::mem::take(&mut self.pending);
+        for found in self.complete(pending).await? {
+            match found {
+                Found::Look(look) => {
+                    let verdict = reconcile(&self.ctx.rules(), &look);
+                    sink.verdict(&look, verdict)?;
+                }
+                Found::Duplicate(key, copies) => {
+                    let column = &self.ctx.sync.key.warehouse;
+                    let reason = format!("{copies} rows have this key in `{column}`; a key names one record");
+                    let why = tidegate_model::change::FieldReject::record("duplicate_key", reason);
+                    sink.duplicate(key, Target::Platform, why)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The looks of these records; keys that several rows claim are left out.
+    pub async fn complete_looks(&self, pending: Vec<Pending>) -> Result<Vec<Look>> {
+        let found = self.complete(pending).await?.into_iter();
+        Ok(found.filter_map(|found| if let Found::Look(look) = found { Some(look) } else { None }).collect())
+    }
+
+    async fn complete(&self, pending: Vec<Pending>) -> Result<Vec<Found>> {
+        let ctx = self.ctx;
+        let keys: Vec<Key> = pending.iter().map(|pending| pending.key.clone()).collect();
+        let records = ctx.engine.memory.entries(&ctx.sync.name, &keys).await?;
+        let asked =
+            pending.iter().filter(|p| p.warehouse.is_none() || (self.confirm_warehouse && is_row(&p.warehouse)));
+        let asked: Vec<Key> = asked.map(|pending| pending.key.clone()).collect();
+        let warehouse = read_warehouse(ctx, &asked).await?;
+        let mut refs = Vec::new();
+        for (pending, record) in pending.iter().zip(&records) {
+            let remote = record.as_ref().and_then(|record| record.entry.remote.clone());
+            let missing = self.confirm_platform && pending.platform == Some(Seen::Absent) && remote.is_some();
+            if pending.platform.is_none() || missing {
+                refs.push(remote.map_or_else(|| RecordRef::Key(pending.key.clone()), RecordRef::Remote));
+            }
+        }
+        let platform = read_platform(ctx, &refs).await?;
+        let mut found = Vec::with_capacity(pending.len());
+        for (pending, record) in pending.into_iter().zip(records) {
+            found.push(self.one(pending, record, &warehouse, &platform)?);
+        }
+        self.rekeyed(&mut found).await?;
+        Ok(found)
+    }
+
+    fn one(
+        &self,
+        pending: Pending,
+        record: Option<tidegate_model::ports::LedgerRecord>,
+        warehouse: &HashMap<Key, (SideRow, u64)>,
+        platform: &ByRef,
+    ) -> Result<Found> {
+        let Pending { key, warehouse: in_warehouse, platform: on_platform } = pending;
+        let read = |(row, _): &(SideRow, u64)| Seen::Row(row.clone());
+        let in_warehouse = match in_warehouse {
+            Some(seen) if !(self.confirm_warehouse && matches!(seen, Seen::Row(_))) => seen,
+            _ => match warehouse.get(&key) {
+                Some((_, copies)) if *copies > 1 => return Ok(Found::Duplicate(key, *copies)),
+                row => row.map_or(Seen::Absent, read),
+            },
+        };
+        let remote = record.as_ref().and_then(|record| record.entry.remote.clone());
+        let mut rekeyed = None;
+        let on_platform = match on_platform {
+            Some(seen) if seen != Seen::Absent || remote.is_none() || !self.confirm_platform => seen,
+            _ => match remote.as_ref().and_then(|id| platform.by_remote.get(id)) {
+                Some((now, row)) => {
+                    if *now != key {
+                        rekeyed = Some(now.clone());
+                    }
+                    Seen::Row(row.clone())
+                }
+                None => platform.by_key.get(&key).map_or(Seen::Absent, |row| Seen::Row(row.clone())),
+            },
+        };
+        let (entry, detail) = match record {
+            Some(record) => (Some(record.entry), Detail::decode(&record.detail)?),
+            None => (None, Detail::default()),
+        };
+        let choices = self.ctx.choices.get(&key).cloned().unwrap_or_default();
+        Ok(Found::Look(Look { key, warehouse: in_warehouse, platform: on_platform, entry, detail, rekeyed, choices }))
+    }
+
+    /// A remote id that is linked under another key is the same record with a new key.
+    async fn rekeyed(&self, found: &mut [Found]) -> Result<()> {
+        let mut ids: Vec<RemoteId> = Vec::new();
+        let mut at = Vec::new();
+        for (index, found) in found.iter().enumerate() {
+            if let Found::Look(look) = found
+                && let Some(id) = look.platform.row().and_then(|row| row.remote.clone())
+                && look.entry.as_ref().is_none_or(|entry| entry.remote.as_ref() != Some(&id))
+            {
+                ids.push(id);
+                at.push(index);
+            }
+        }
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let keys = self.ctx.engine.memory.by_remote(&self.ctx.sync.name, &ids).await?;
+        for (index, known) in at.into_iter().zip(keys) {
+            if let (Found::Look(look), Some(known)) = (&mut found[index], known)
+                && known != look.key
+            {
+                look.rekeyed = Some(known);
+            }
+        }
+        Ok(())
+    }
+}
+
+enum Found {
+    Look(Look),
+    Duplicate(Key, u64),
+}
+
+fn is_row(seen: &Option<Seen>) -> bool {
+    matches!(seen, Some(Seen::Row(_)))
+}
+
+/// Rows of the warehouse by key, with how many there are of each.
+pub(crate) async fn read_warehouse(ctx: &Ctx, keys: &[Key]) -> Result<HashMap<Key, (SideRow, u64)>> {
+    let mut found: HashMap<Key, (SideRow, u64)> = HashMap::new();
+    if keys.is_empty() {
+        return Ok(found);
+    }
+    let layout = ctx.layout(Target::Warehouse)?;
+    let columns = layout.columns();
+    let (source, timezone) = (&ctx.sync.source, &ctx.sync.timezone);
+    let page = ctx.job.warehouse.fetch(source, &columns, &layout.key, keys, timezone).await?;
+    let page = keyed(&layout, page)?;
+    for row in 0..page.len() {
+        if let Some(key) = page.key(row) {
+            let entry = found.entry(Key::new(key));
+            entry.and_modify(|(_, copies)| *copies += 1).or_insert_with(|| (page.row(&layout, row), 1));
+        }
+    }
+    Ok(found)
+}
+
+fn keyed(layout: &super::rows::Layout, page: Page) -> Result<Keyed> {
+    Keyed::new(layout, page)
+}
+
+/// Records of the platform, by their own id and by key.
+#[derive(Default)]
+pub(crate) struct ByRef {
+    pub by_remote: HashMap<RemoteId, (Key, SideRow)>,
+    pub by_key: HashMap<Key, SideRow>,
+}
+
+/// Reads records of the platform by reference.
+pub(crate) async fn read_platform(ctx: &Ctx, refs: &[RecordRef]) -> Result<ByRef> {
+    let mut found = ByRef::default();
+    if refs.is_empty() {
+        return Ok(found);
+    }
+    let layout = ctx.layout(Target::Platform)?;
+    let page = ctx.job.platform.fetch(&ctx.sync.model, &layout.key, &layout.fields(), refs).await?;
+    let page = keyed(&layout, page)?;
+    for row in 0..page.len() {
+        let side = page.row(&layout, row);
+        // A record whose key was taken away has none: it is known by its id alone.
+        let key = Key::new(page.key(row).unwrap_or_default());
+        if let Some(remote) = &side.remote {
+            found.by_remote.insert(remote.clone(), (key.clone(), side.clone()));
+        }
+        found.by_key.insert(key, side);
+    }
+    Ok(found)
+}

@@ -1,0 +1,180 @@
+//! A run of records: resolve what is open, detect, let the guards speak, deliver, close.
+
+use tidegate_model::error::Result;
+use tidegate_model::ports::{Settlement, StatePatch};
+use tidegate_model::record::Key;
+use tidegate_model::run::RunRecord;
+use tidegate_model::span::{Position, Span};
+use tidegate_model::sync::Target;
+
+use crate::plan::guard::{Planned, tripped};
+use crate::plan::reconcile::{Look, reconcile};
+
+use super::context::Ctx;
+use super::deliver::{Delivery, guard_error};
+use super::detect::{self, Plan, Reading};
+use super::keyed;
+use super::resume::resume;
+use super::sink::Sink;
+
+/// Runs a sync of records.
+pub(crate) async fn run(ctx: &Ctx, run: &mut RunRecord) -> Result<()> {
+    resume(ctx, run).await?;
+    ctx.engine.env.failpoint("records.resumed");
+    // Resolving what was open may have moved the ledger: what follows starts from the state as it is now.
+    let plan = detect::plan(ctx).await?;
+    run.mode = plan.mode.to_owned();
+    let mut sink = new_sink(ctx)?;
+    let found = detect::detect(ctx, &plan, &mut sink).await;
+    if found.is_ok() {
+        open_records(ctx, &plan, &mut sink).await?;
+    }
+    sink.finish();
+    if let Err(error) = found {
+        ahead(ctx, &mut sink, run)?;
+        return Err(error);
+    }
+    ctx.engine.env.failpoint("records.detected");
+    let tripped = tripped(&ctx.sync.guards, &sink.planned, &ctx.options.force_guards);
+    if !tripped.is_empty() {
+        ahead(ctx, &mut sink, run)?;
+        return Err(guard_error(&ctx.sync.name, &tripped));
+    }
+    deliver(ctx, &plan, sink, run).await
+}
+
+/// A sink for one detection.
+pub(crate) fn new_sink(ctx: &Ctx) -> Result<Sink<'_>> {
+    let planned = Planned { linked: ctx.state.linked, first_run: !ctx.state.full_settled, ..Planned::default() };
+    Sink::new(ctx.rules(), ctx.targets(), &*ctx.engine.env, planned)
+}
+
+/// Records with open rejects or a person's choice join a run that reads only changes.
+pub(crate) async fn open_records(ctx: &Ctx, plan: &Plan, sink: &mut Sink<'_>) -> Result<()> {
+    let complete = [plan.warehouse, plan.platform].contains(&Reading::Complete);
+    if complete
+        && !(plan.warehouse == Reading::Delta || (plan.platform == Reading::Delta && !ctx.reads(Target::Warehouse)))
+    {
+        return Ok(());
+    }
+    let mut keys: Vec<Key> = ctx.rejected.iter().chain(ctx.choices.keys()).cloned().collect();
+    keys.sort();
+    keys.dedup();
+    let rules = ctx.rules();
+    for look in keyed::looks(ctx, &keys).await? {
+        if !sink.has(&look.key) && shows(&look) {
+            sink.verdict(&look, reconcile(&rules, &look))?;
+        }
+    }
+    Ok(())
+}
+
+fn shows(look: &Look) -> bool {
+    look.entry.is_some() || look.warehouse.row().is_some() || look.platform.row().is_some()
+}
+
+/// Counts everything that the run does not come to.
+fn ahead(ctx: &Ctx, sink: &mut Sink<'_>, run: &mut RunRecord) -> Result<()> {
+    let span = span(ctx, None);
+    let mut delivery = Delivery::new(ctx, &span, 0, 0);
+    let mut buffer = Vec::new();
+    sink.rewind()?;
+    while let Some(verdict) = sink.next(&mut buffer)? {
+        delivery.not_reached(verdict);
+    }
+    run.books.add(&delivery.books);
+    run.books.add(&sink.books);
+    Ok(())
+}
+
+fn span(ctx: &Ctx, to: Option<Position>) -> Span {
+    let from = ctx.state.warehouse.clone();
+    let to = to.or_else(|| from.clone());
+    let batch_rows = u32::try_from(Delivery::batch_max(ctx)).unwrap_or(u32::MAX);
+    Span { id: ctx.engine.env.new_id(), sync: ctx.sync.name.clone(), run: ctx.run.clone(), from, to, batch_rows }
+}
+
+async fn deliver(ctx: &Ctx, plan: &Plan, mut sink: Sink<'_>, run: &mut RunRecord) -> Result<()> {
+    let moves = sink.complete && ctx.options.direction.is_none();
+    let span = span(ctx, plan.warehouse_to.clone().filter(|_| moves));
+    ctx.engine.memory.open_span(&ctx.lease, &span).await?;
+    ctx.engine.env.failpoint("records.span_opened");
+    let size = Delivery::batch_max(ctx);
+    let mut delivery = Delivery::new(ctx, &span, 0, sink.verdicts);
+    let mut buffer = Vec::new();
+    sink.rewind()?;
+    let mut outcome = Ok(());
+    loop {
+        let mut batch = Vec::with_capacity(size.min(1_024));
+        while batch.len() < size
+            && let Some(verdict) = sink.next(&mut buffer)?
+        {
+            batch.push(verdict);
+        }
+        if batch.is_empty() {
+            break;
+        }
+        if outcome.is_ok() {
+            outcome = ctx.options.cancel.check();
+        }
+        if outcome.is_err() {
+            batch.into_iter().for_each(|verdict| delivery.not_reached(verdict));
+            continue;
+        }
+        outcome = delivery.batch(batch).await;
+        if outcome.is_ok()
+            && let Some(stop) = delivery.stop.take()
+        {
+            outcome = Err(stop);
+        }
+    }
+    run.books.add(&delivery.books);
+    run.books.add(&sink.books);
+    outcome?;
+    close(ctx, plan, span, sink, moves).await
+}
+
+async fn close(ctx: &Ctx, plan: &Plan, span: Span, sink: Sink<'_>, moves: bool) -> Result<()> {
+    let both = plan.warehouse != Reading::Delta && plan.platform != Reading::Delta;
+    let complete = moves && both;
+    let whole_warehouse = moves && plan.warehouse != Reading::Delta;
+    let mut sweep = Vec::new();
+    if whole_warehouse && ctx.reads(Target::Warehouse) {
+        sweep.push(Target::Platform);
+    }
+    if moves && plan.platform == Reading::Complete {
+        sweep.push(Target::Warehouse);
+    }
+    let platform = plan.platform_to.clone().filter(|_| moves).map(|to| (ctx.state.platform.clone(), to));
+    let patch = StatePatch {
+        shape_hash: Some(ctx.job.shape_hash.clone()),
+        mapping: if moves && whole(ctx, plan) { Some(ctx.kept_mapping()?) } else { None },
+        full_settled: whole(ctx, plan) && moves,
+        platform,
+        ..StatePatch::default()
+    };
+    let settlement = Settlement {
+        run: ctx.run.clone(),
+        close: Some(span),
+        rejects: sink.rejects,
+        sweep_rejects: sweep,
+        sweep_conflicts: complete,
+        books: sink.books,
+        patch,
+        ..Settlement::default()
+    };
+    ctx.engine.env.failpoint("records.before_close");
+    ctx.engine.memory.settle(&ctx.lease, &settlement).await?;
+    ctx.engine.env.failpoint("records.closed");
+    Ok(())
+}
+
+/// Whether every record was considered: all sides that are read were read as a whole, or one as a whole and the other
+/// by its changes since a run that did.
+fn whole(ctx: &Ctx, plan: &Plan) -> bool {
+    match (ctx.reads(Target::Warehouse), ctx.reads(Target::Platform)) {
+        (true, true) => plan.warehouse == Reading::Complete,
+        (true, false) => plan.warehouse == Reading::Complete,
+        (false, _) => plan.platform == Reading::Complete,
+    }
+}

@@ -1,0 +1,47 @@
+//! What a killed run left open is resolved before anything newer is read.
+
+use tidegate_model::error::{Error, Result};
+use tidegate_model::ports::{OpenSpan, Settlement};
+use tidegate_model::run::{Books, RunRecord};
+use tidegate_model::span::Span;
+
+use crate::plan::reconcile::Verdict;
+
+use super::context::Ctx;
+use super::deliver::{Answers, Delivery};
+
+/// Resolves the spans that an earlier run of records left open: answered batches are settled, the others are sent
+/// again under their own operation id – a target that carried them out says so – and the span is closed without moving
+/// the position: what it had not come to is found again.
+pub(crate) async fn resume(ctx: &Ctx, run: &mut RunRecord) -> Result<()> {
+    for open in ctx.engine.memory.open_spans(&ctx.sync.name).await? {
+        ctx.log(&format!("an earlier run was interrupted: {} open batches are resolved first", open.batches.len()))
+            .await?;
+        let books = batches(ctx, &open).await?;
+        run.books.add(&books);
+        let close = Span { to: open.span.from.clone(), ..open.span.clone() };
+        let settlement = Settlement { run: ctx.run.clone(), close: Some(close), ..Settlement::default() };
+        ctx.engine.memory.settle(&ctx.lease, &settlement).await?;
+        ctx.engine.env.failpoint("resume.closed");
+    }
+    Ok(())
+}
+
+async fn batches(ctx: &Ctx, open: &OpenSpan) -> Result<Books> {
+    let mut delivery = Delivery::new(ctx, &open.span, open.next_batch, 0);
+    for batch in &open.batches {
+        let verdicts: Vec<Verdict> = postcard::from_bytes(&batch.payload)
+            .map_err(|error| Error::internal("read the intents of an interrupted run").cause(error))?;
+        let answers: Answers = match &batch.answer {
+            Some(bytes) => postcard::from_bytes(bytes)
+                .map_err(|error| Error::internal("read the answers of an interrupted run").cause(error))?,
+            None => Answers::default(),
+        };
+        ctx.engine.env.failpoint("resume.batch");
+        delivery.carry_out(batch.number, verdicts, answers, true).await?;
+    }
+    match delivery.stop.take() {
+        Some(error) => Err(error),
+        None => Ok(delivery.books),
+    }
+}

@@ -1,0 +1,160 @@
+//! Sending a batch: the calls, the retries, the splitting. One outcome per change comes back, whatever happens.
+
+use tidegate_model::change::{Change, FieldReject, Outcome};
+use tidegate_model::error::{Error, ErrorKind, Result};
+use tidegate_model::ports::WriteAsk;
+use tidegate_model::span::OpId;
+use tidegate_model::sync::Target;
+
+use super::context::Ctx;
+use super::retry;
+
+/// Most calls that one batch may take while a bad record is searched in it.
+const SPLITS_MAX: u32 = 64;
+/// If the first so many single records fail alike, it is not the records.
+const ALIKE_MAX: u32 = 8;
+
+/// What sending gave.
+pub(crate) struct Sent {
+    /// One per change, same order.
+    pub outcomes: Vec<Outcome>,
+    /// Calls made.
+    pub requests: u64,
+    /// The run has to stop after this batch.
+    pub stop: Option<Error>,
+}
+
+/// Sends the changes of a batch to one side.
+pub(crate) async fn send(ctx: &Ctx, to: Target, changes: &[Change], op: &OpId) -> Sent {
+    let mut state = Sending { ctx, to, requests: 0, alike: 0, last: None, singles: 0 };
+    let mut outcomes: Vec<Option<Outcome>> = changes.iter().map(|_| None).collect();
+    let all: Vec<usize> = (0..changes.len()).collect();
+    let stop = state.part(changes, &all, &op.0, &mut outcomes).await.err();
+    let lost = |error: &Error| matches!(error.kind, ErrorKind::Lost);
+    let rest = |slot: Option<Outcome>| match (slot, &stop) {
+        (Some(outcome), _) => outcome,
+        (None, Some(error)) if lost(error) => Outcome::Unknown(error.clone()),
+        (None, Some(error)) => Outcome::Retry(error.clone()),
+        (None, None) => Outcome::Retry(Error::internal("a change was left without an answer")),
+    };
+    let outcomes = outcomes.into_iter().map(rest).collect();
+    // A lost answer is listed record by record and does not stop the run.
+    let stop = stop.filter(|error| !lost(error));
+    Sent { outcomes, requests: state.requests, stop }
+}
+
+struct Sending<'a> {
+    ctx: &'a Ctx,
+    to: Target,
+    requests: u64,
+    singles: u32,
+    alike: u32,
+    last: Option<String>,
+}
+
+impl Sending<'_> {
+    /// Sends some of the changes; records that the target wants to see again are sent again.
+    async fn part(
+        &mut self,
+        changes: &[Change],
+        which: &[usize],
+        op: &str,
+        outcomes: &mut [Option<Outcome>],
+    ) -> Result<()> {
+        let mut open: Vec<usize> = which.to_vec();
+        let mut attempt = 0;
+        while !open.is_empty() {
+            attempt += 1;
+            let batch: Vec<Change> = open.iter().map(|at| changes[*at].clone()).collect();
+            let name =
+                if attempt == 1 || open.len() == which.len() { op.to_owned() } else { format!("{op}+{attempt}") };
+            let error = match self.call(&batch, &OpId(name)).await {
+                Ok(answers) => {
+                    open = sort_answers(open, answers, outcomes)?;
+                    match open.first().and_then(|at| outcomes[*at].as_ref()) {
+                        Some(Outcome::Retry(error)) => error.clone(),
+                        _ => return Ok(()),
+                    }
+                }
+                Err(error) if error.kind == ErrorKind::BadRequest => {
+                    return Box::pin(self.split(changes, &open, op, outcomes, error)).await;
+                }
+                Err(error) => error,
+            };
+            let keyed = self.to == Target::Warehouse || self.ctx.abilities.keyed;
+            let Some(wait) = retry::wait_after(&error, attempt, keyed, self.ctx.engine.env.random()) else {
+                return Err(error);
+            };
+            retry::pause(&*self.ctx.engine.env, &self.ctx.options.cancel, wait).await?;
+        }
+        Ok(())
+    }
+
+    async fn call(&mut self, batch: &[Change], op: &OpId) -> Result<Vec<Outcome>> {
+        let ctx = self.ctx;
+        self.requests += 1;
+        let answers = match self.to {
+            Target::Platform => {
+                retry::take(&ctx.engine, &ctx.job.quota, &ctx.options.cancel, batch.len() as u64).await?;
+                let ask = WriteAsk {
+                    model: ctx.sync.model.clone(),
+                    key: ctx.platform_key()?.to_owned(),
+                    new_fields: ctx.mapping.new_fields(),
+                    op: op.clone(),
+                    fence: ctx.fence.clone(),
+                };
+                ctx.job.platform.write(&ask, batch).await?
+            }
+            Target::Warehouse => {
+                let tidegate_model::schema::Source::Relation(relation) = &ctx.sync.source else {
+                    return Err(Error::config("a query cannot be written").hint("name a table instead of `query:`"));
+                };
+                ctx.job.warehouse.write(relation, &ctx.sync.key.warehouse, batch, op, &ctx.fence).await?
+            }
+        };
+        if answers.len() != batch.len() {
+            return Err(Error::internal(format!("{} answers for {} changes", answers.len(), batch.len())));
+        }
+        Ok(answers)
+    }
+
+    /// The whole call was refused: halves are sent on their own until the bad record is found.
+    async fn split(
+        &mut self,
+        changes: &[Change],
+        which: &[usize],
+        op: &str,
+        outcomes: &mut [Option<Outcome>],
+        error: Error,
+    ) -> Result<()> {
+        if let [single] = which {
+            self.singles += 1;
+            let text = error.to_string();
+            self.alike = if self.singles == 1 || self.last.as_deref() == Some(&*text) { self.alike + 1 } else { 0 };
+            self.last = Some(text);
+            if self.singles == ALIKE_MAX && self.alike == ALIKE_MAX {
+                return Err(error);
+            }
+            outcomes[*single] = Some(Outcome::Rejected(FieldReject::record("refused", error.to_string())));
+            return Ok(());
+        }
+        if self.requests >= u64::from(SPLITS_MAX) {
+            return Err(error.hint("too many records of this batch are refused; `tidegate check --rows` lists why"));
+        }
+        let (left, right) = which.split_at(which.len() / 2);
+        self.part(changes, left, &format!("{op}l"), outcomes).await?;
+        self.part(changes, right, &format!("{op}r"), outcomes).await
+    }
+}
+
+/// Puts answers in their places; the ones to be asked again come back.
+fn sort_answers(open: Vec<usize>, answers: Vec<Outcome>, outcomes: &mut [Option<Outcome>]) -> Result<Vec<usize>> {
+    let mut again = Vec::new();
+    for (at, answer) in open.into_iter().zip(answers) {
+        if matches!(answer, Outcome::Retry(_)) {
+            again.push(at);
+        }
+        outcomes[at] = Some(answer);
+    }
+    Ok(again)
+}

@@ -1,0 +1,175 @@
+//! What detection found: quiet records are counted, the others are spooled to scratch until the guards have spoken.
+
+use tidegate_model::change::{Action, FieldReject};
+use tidegate_model::error::{Error, Result};
+use tidegate_model::ports::{Env, LedgerRecord, MAX_REJECTS_LISTED, Scratch};
+use tidegate_model::record::Key;
+use tidegate_model::run::{Books, Counts};
+use tidegate_model::sync::Target;
+
+use crate::plan::guard::Planned;
+use crate::plan::reconcile::{Answered, Class, Look, Rules, Verdict, settle};
+
+/// Collects what detection found.
+pub(crate) struct Sink<'a> {
+    rules: Rules<'a>,
+    targets: Vec<Target>,
+    scratch: Box<dyn Scratch>,
+    /// Verdicts in scratch.
+    pub verdicts: u64,
+    /// Counts of records that need nothing.
+    pub books: Books,
+    /// Numbers for the guards.
+    pub planned: Planned,
+    /// Rejects without a record of their own: keyless rows and duplicates.
+    pub rejects: Vec<tidegate_model::change::Reject>,
+    /// Every record was considered.
+    pub complete: bool,
+    quiet: u64,
+    /// Keys of verdicts, kept only while open records may join a read of changes.
+    seen: std::collections::HashSet<Key>,
+    /// Whether to keep them.
+    pub remember: bool,
+}
+
+impl<'a> Sink<'a> {
+    pub fn new(rules: Rules<'a>, targets: Vec<Target>, env: &dyn Env, planned: Planned) -> Result<Self> {
+        let scratch = env.scratch()?;
+        let (books, rejects) = (Books::default(), Vec::new());
+        Ok(Self {
+            rules,
+            targets,
+            scratch,
+            verdicts: 0,
+            books,
+            planned,
+            rejects,
+            complete: false,
+            quiet: 0,
+            seen: Default::default(),
+            remember: false,
+        })
+    }
+
+    /// A record that both sides and the ledger agree on.
+    pub fn quiet(&mut self) {
+        self.quiet += 1;
+        self.planned.read += 1;
+    }
+
+    /// Adds the quiet records to the counts, once detection is over.
+    pub fn finish(&mut self) {
+        let counts = Counts { read: self.quiet, unchanged: self.quiet, ..Counts::default() };
+        for to in &self.targets {
+            self.books.of(*to).add(&counts);
+        }
+        self.quiet = 0;
+    }
+
+    /// Whether a record was handed in already.
+    pub fn has(&self, key: &Key) -> bool {
+        self.seen.contains(key)
+    }
+
+    /// A row without a usable key.
+    pub fn keyless(&mut self, to: Target, why: FieldReject) -> Result<()> {
+        self.refuse(None, to, why);
+        Ok(())
+    }
+
+    /// A key that several rows claim.
+    pub fn duplicate(&mut self, key: Key, to: Target, why: FieldReject) -> Result<()> {
+        self.refuse(Some(key), to, why);
+        Ok(())
+    }
+
+    fn refuse(&mut self, key: Option<Key>, to: Target, why: FieldReject) {
+        if !self.targets.contains(&to) {
+            return;
+        }
+        self.planned.read += 1;
+        self.planned.rejects += 1;
+        self.books.of(to).add(&Counts { read: 1, rejected: 1, ..Counts::default() });
+        if self.rejects.len() < MAX_REJECTS_LISTED {
+            self.rejects.push(super::detect::reject(key, to, why));
+        }
+    }
+
+    /// A reconciled record.
+    pub fn verdict(&mut self, look: &Look, verdict: Verdict) -> Result<()> {
+        self.planned.read += 1;
+        if self.remember {
+            self.seen.insert(look.key.clone());
+        }
+        self.note(&verdict);
+        if self.needs_nothing(look, &verdict) {
+            let settled = settle(&self.rules, verdict, Answered::Nothing, Answered::Nothing);
+            self.books.add(&settled.books);
+            return Ok(());
+        }
+        let bytes = postcard::to_allocvec(&verdict).map_err(|e| Error::internal("spool a planned change").cause(e))?;
+        self.scratch.push(&bytes)?;
+        self.verdicts += 1;
+        Ok(())
+    }
+
+    /// True if neither a write nor a change of the ledger follows.
+    fn needs_nothing(&self, look: &Look, verdict: &Verdict) -> bool {
+        if verdict.writes() || verdict.remove || !verdict.rejects.is_empty() || !verdict.conflicts.is_empty() {
+            return false;
+        }
+        if verdict.was_open {
+            return false;
+        }
+        let settled = settle(&self.rules, verdict.clone(), Answered::Nothing, Answered::Nothing);
+        match (&look.entry, settled.record) {
+            (None, None) => true,
+            (Some(entry), Some(LedgerRecord { entry: new, detail })) => {
+                *entry == new && look.detail.encode().is_ok_and(|old| old == detail)
+            }
+            _ => false,
+        }
+    }
+
+    fn note(&mut self, verdict: &Verdict) {
+        let plans = [&verdict.to_platform, &verdict.to_warehouse];
+        if plans.iter().any(|plan| plan.class == Class::Rejected) {
+            self.planned.rejects += 1;
+        }
+        let changes: Vec<_> = plans.iter().filter_map(|plan| plan.change.as_ref()).collect();
+        if changes.is_empty() {
+            return;
+        }
+        if changes.iter().any(|change| change.action == Action::Delete) {
+            self.planned.deletes += 1;
+            return;
+        }
+        self.planned.changes += 1;
+        let clears = |plan: &&crate::plan::reconcile::TargetPlan| {
+            let update = plan.change.as_ref().is_some_and(|change| change.action == Action::Update);
+            // Without a known value before, a NULL over something that was delivered is a clear.
+            update
+                && plan
+                    .writes
+                    .iter()
+                    .any(|write| write.sent.is_null() && write.before.as_ref().is_none_or(|v| !v.is_null()))
+        };
+        if plans.iter().any(clears) {
+            self.planned.clears += 1;
+        }
+    }
+
+    /// Goes back to the first spooled verdict.
+    pub fn rewind(&mut self) -> Result<()> {
+        self.scratch.rewind()
+    }
+
+    /// The next spooled verdict.
+    pub fn next(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Verdict>> {
+        if !self.scratch.next(buffer)? {
+            return Ok(None);
+        }
+        let verdict = postcard::from_bytes(buffer).map_err(|e| Error::internal("read a planned change").cause(e))?;
+        Ok(Some(verdict))
+    }
+}
