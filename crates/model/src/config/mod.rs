@@ -4,7 +4,10 @@
 //! named here: the caller hands in which types there are as [`KindInfo`]s.
 
 mod canonical;
+mod check;
 mod connection;
+mod hash;
+mod json_schema;
 mod positions;
 mod problem;
 mod project;
@@ -17,7 +20,10 @@ mod validate;
 mod yaml;
 
 pub use canonical::canonical_json;
+pub use check::{Found, Sides, check, check_with};
 pub use connection::{Connection, KindInfo, Quota, Side};
+pub use hash::{config_hash, shape_hash};
+pub use json_schema::json_schema;
 pub use positions::Positions;
 pub use problem::{At, Place, Problem, did_you_mean};
 pub use project::{Loaded, Oidc, PROJECT_FILE, Project, Retention, Serve, SourceFile, load};
