@@ -1,4 +1,5 @@
 //! The due-planner with a clock in hand: slots over a year, changes of the clock, missed runs, switches, order.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "due/calendar.rs"]
 mod calendar;

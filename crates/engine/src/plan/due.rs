@@ -93,7 +93,7 @@ pub enum Reason {
     Running,
     /// A run waits for a worker.
     Queued,
-    /// Its last runs failed; it waits longer than its schedule says.
+    /// Its last runs failed or could not begin; it waits longer than its schedule says.
     BackingOff {
         /// Failed runs in a row.
         failures: u32,
@@ -139,7 +139,7 @@ impl fmt::Display for Reason {
             Reason::Running => f.write_str("a run of it is at work"),
             Reason::Queued => f.write_str("a run of it waits for a worker"),
             Reason::BackingOff { failures, until } => {
-                write!(f, "its last {failures} runs failed; it is tried again at {until}")
+                write!(f, "failed or not begun {failures} times in a row; it is tried again at {until}")
             }
             Reason::NotYet => f.write_str("its time has not come"),
         }

@@ -6,6 +6,9 @@ use tidegate_model::schedule::Schedule;
 
 use super::{at, cron, daily, every, shown, slots};
 
+/// Zone, hour and minute, from, to, and the slots that are expected.
+type Case = (&'static str, u8, u8, &'static str, &'static str, &'static [&'static str]);
+
 /// The slots from one instant to another, as the wall of the schedule's zone shows them.
 fn walls(schedule: &Schedule, from: &str, to: &str) -> Vec<String> {
     slots(schedule, "companies", at(from), at(to)).into_iter().map(|slot| shown(slot, &schedule.timezone)).collect()
@@ -20,7 +23,7 @@ fn early_bird(minutes: u32) -> (String, i64) {
 
 #[test]
 fn a_daily_time_in_a_gap_runs_once_at_the_next_valid_time() {
-    let table: &[(&str, u8, u8, &str, &str, &[&str])] = &[
+    let table: &[Case] = &[
         // Stockholm skips 02:00–03:00, in March, north
         (
             "Europe/Stockholm",
@@ -93,7 +96,7 @@ fn a_daily_time_in_a_gap_runs_once_at_the_next_valid_time() {
 
 #[test]
 fn a_daily_time_in_a_fold_runs_once() {
-    let table: &[(&str, u8, u8, &str, &str, &[&str])] = &[
+    let table: &[Case] = &[
         (
             "Europe/Stockholm",
             2,

@@ -152,7 +152,7 @@ fn a_failing_sync_backs_off_up_to_a_cap() {
     assert!(say(&sync, until).0.is_ok());
     let decision = due(&[sync], &[], started.plus_millis(5 * 60_000)).remove(0);
     let text = decision.why_not.expect("a reason").to_string();
-    assert_eq!(text, "its last 5 runs failed; it is tried again at 2026-05-01T12:16:05Z");
+    assert_eq!(text, "failed or not begun 5 times in a row; it is tried again at 2026-05-01T12:16:05Z");
 }
 
 #[test]
