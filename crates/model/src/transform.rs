@@ -3,6 +3,7 @@
 
 mod apply;
 pub mod docs;
+mod examples;
 mod numbers;
 mod parse;
 mod path;
