@@ -129,6 +129,11 @@ impl Fitter {
         self
     }
 
+    /// Whether, of a number that is there, nothing but being finite is asked.
+    pub(crate) fn only_finite(&self) -> bool {
+        self.range.is_none() && self.one_of.is_empty() && self.max_length.is_none()
+    }
+
     /// Whether every value (and NULL) of the target's own type fits as it is.
     pub(crate) fn takes_all(&self) -> bool {
         self.free
@@ -155,8 +160,22 @@ impl Fitter {
         }
     }
 
+    /// Why NULL does not fit, if it does not.
+    pub(crate) fn null_rule(&self) -> Result<(), FieldReject> {
+        self.null().map_err(|broken| broken.of(&self.name))
+    }
+
+    /// The rules, for text of a target of texts.
+    pub(crate) fn check_text(&self, text: &str) -> Result<(), FieldReject> {
+        self.text_rules(text).map_err(|broken| broken.of(&self.name))
+    }
+
     /// The rules, for a value of the target's own type.
-    pub(crate) fn rules(&self, value: &Value) -> Result<(), Broken> {
+    pub(crate) fn check(&self, value: &Value) -> Result<(), FieldReject> {
+        self.rules(value).map_err(|broken| broken.of(&self.name))
+    }
+
+    fn rules(&self, value: &Value) -> Result<(), Broken> {
         match value {
             Value::Null => self.null(),
             Value::Text(text) => self.text_rules(text),

@@ -12,7 +12,7 @@ use tidegate_model::change::FieldReject;
 use tidegate_model::error::Result;
 use tidegate_model::record::FieldName;
 use tidegate_model::schema::{FieldSchema, ModelSchema, NormalForm, RelationSchema};
-use tidegate_model::sync::{ConflictRule, Direction, EmptyText, Nulls, OnMisfit, Sync};
+use tidegate_model::sync::{ConflictRule, Direction, EmptyText, Nulls, OnMisfit, Sync, Target};
 use tidegate_model::transform::Compiled;
 use tidegate_model::value::{Type, Value};
 
@@ -205,24 +205,23 @@ impl MappedField {
             Direction::Both => there() || back(),
         }
     }
-    /// Whether the column's values (and NULLs) go to the platform as they are: nothing to do, nothing to check.
-    pub fn untouched(&self) -> bool {
-        self.constant.is_none() && self.same_shape() && self.forward.takes_all()
+    /// A value on its way to one side.
+    pub fn towards(&self, to: Target, value: &Value) -> Result<Option<Value>, FieldReject> {
+        match to {
+            Target::Platform => self.to_platform(value),
+            Target::Warehouse => self.to_warehouse(value),
+        }
     }
-    /// Whether nothing changes the column's values on their way to the platform; rules may still refuse them.
-    pub fn unchanged(&self) -> bool {
-        self.constant.is_none() && self.same_shape()
+    /// Whether only type and rules of the target stand between its two sides.
+    pub(crate) fn plain(&self) -> bool {
+        self.constant.is_none() && self.steps.is_empty() && self.map.is_empty() && self.empty == EmptyText::Keep
     }
-    /// Whether the platform's values (and NULLs) go to the column as they are.
-    pub fn untouched_back(&self) -> bool {
-        self.same_shape() && self.backward.as_ref().is_some_and(Fitter::takes_all)
-    }
-    fn same_shape(&self) -> bool {
-        self.steps.is_empty()
-            && self.map.is_empty()
-            && self.empty == EmptyText::Keep
-            && self.nulls == Nulls::Clear
-            && self.source_type == self.target.logical
+    /// The rules of one side; none for a constant's column.
+    pub(crate) fn fitter(&self, to: Target) -> Option<&Fitter> {
+        match to {
+            Target::Platform => Some(&self.forward),
+            Target::Warehouse => self.backward.as_ref(),
+        }
     }
 }
 

@@ -12,7 +12,6 @@ use tidegate_model::schema::{Abilities, ModelKind, ModelSchema, NormalForm, Rela
 use tidegate_model::span::Fence;
 use tidegate_model::sync::{Direction, Sync, Target, WriteMode};
 use tidegate_model::transform::Transform;
-use tidegate_model::value::Value;
 
 use crate::api::{Engine, Job, RunOptions};
 use crate::plan::map::Mapping;
@@ -155,7 +154,7 @@ impl Ctx {
         if plain {
             return Ok(None);
         }
-        Ok(Some(KeyRule { column: 0, transform: Some(key_transform(steps, &self.sync.timezone)?) }))
+        Ok(Some(KeyRule { column: 0, transform: Some(key_transform(&steps, &self.mapping.zone)?) }))
     }
 
     /// The mapping as it is kept in the state.
@@ -255,19 +254,10 @@ impl Ctx {
 }
 
 /// The steps that make a key, compiled.
-fn key_transform(steps: Vec<Transform>, _timezone: &str) -> Result<KeyTransform> {
-    Ok(Arc::new(move |mut value| {
-        for step in &steps {
-            value = match (step, value) {
-                (Transform::Trim, Value::Text(text)) => Value::text(text.trim()),
-                (Transform::Lower, Value::Text(text)) => Value::Text(text.to_lowercase()),
-                (Transform::Upper, Value::Text(text)) => Value::Text(text.to_uppercase()),
-                (Transform::ToText, value @ (Value::Int(_) | Value::Decimal(_))) => Value::Text(value.to_string()),
-                (_, value) => value,
-            };
-        }
-        Some(value)
-    }))
+fn key_transform(steps: &[Transform], zone: &jiff::tz::TimeZone) -> Result<KeyTransform> {
+    let compiled = tidegate_model::transform::compile(steps)?;
+    let zone = zone.clone();
+    Ok(Arc::new(move |value| compiled.apply(value, &zone).ok()))
 }
 
 /// What the platform itself does to its key, as transforms.

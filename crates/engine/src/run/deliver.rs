@@ -36,13 +36,15 @@ pub(crate) struct Delivery<'a> {
     pub books: Books,
     /// Why delivery ended early.
     pub stop: Option<Error>,
+    /// Records that were not what the plan thought, and stayed so.
+    pub stale: Vec<Key>,
     done: u64,
     total: u64,
 }
 
 impl<'a> Delivery<'a> {
     pub fn new(ctx: &'a Ctx, span: &'a Span, number: u32, total: u64) -> Self {
-        Self { ctx, span, number, books: Books::default(), stop: None, done: 0, total }
+        Self { ctx, span, number, books: Books::default(), stop: None, stale: Vec::new(), done: 0, total }
     }
 
     /// Most verdicts in a batch.
@@ -108,7 +110,7 @@ impl<'a> Delivery<'a> {
     }
 
     /// One round of one batch. Returns the records to be looked at again.
-    async fn once(&mut self, verdicts: Vec<Verdict>, last: bool) -> Result<Vec<Missed>> {
+    pub async fn once(&mut self, verdicts: Vec<Verdict>, last: bool) -> Result<Vec<Missed>> {
         let ctx = self.ctx;
         let env = &ctx.engine.env;
         if !verdicts.iter().any(Verdict::writes) {
@@ -190,11 +192,14 @@ impl<'a> Delivery<'a> {
     }
 
     /// A record that changed under our hands is looked at again; what the other direction did is kept.
-    fn sort_missed(&self, mut verdict: Verdict, one: (Answered, Answered), last: bool) -> Sorted {
+    fn sort_missed(&mut self, mut verdict: Verdict, one: (Answered, Answered), last: bool) -> Sorted {
         let is_missed = |answered: &Answered| matches!(answered, Answered::Outcome(Outcome::Missed { .. }));
         let (platform, warehouse) = one;
         let (on_platform, in_warehouse) = (is_missed(&platform), is_missed(&warehouse));
         let again = (on_platform || in_warehouse) && !last && self.again(&verdict, &platform, &warehouse);
+        if last && (on_platform || in_warehouse) {
+            self.stale.push(verdict.key.clone());
+        }
         if !again {
             return Sorted::Settle(verdict, platform, warehouse);
         }

@@ -12,9 +12,8 @@ use crate::plan::reconcile::Seen;
 
 use super::context::Ctx;
 use super::ledger::Ledger;
-use super::looks::{Looks, Pending};
+use super::looks::{Looks, Pending, Taker};
 use super::rows::Rows;
-use super::sink::Sink;
 use super::sorted;
 
 /// What a side's stream tells.
@@ -71,7 +70,7 @@ pub(crate) async fn plan(ctx: &Ctx) -> Result<Plan> {
 }
 
 /// Reads both sides and hands every record that is not quiet to the sink.
-pub(crate) async fn detect(ctx: &Ctx, plan: &Plan, sink: &mut Sink<'_>) -> Result<()> {
+pub(crate) async fn detect(ctx: &Ctx, plan: &Plan, sink: &mut dyn Taker) -> Result<Detected> {
     let warehouse = match plan.warehouse {
         Reading::None => None,
         reading => Some(open_warehouse(ctx, plan, reading).await?),
@@ -80,7 +79,6 @@ pub(crate) async fn detect(ctx: &Ctx, plan: &Plan, sink: &mut Sink<'_>) -> Resul
         Reading::None => None,
         reading => Some(open_platform(ctx, reading).await?),
     };
-    sink.remember = plan.warehouse == Reading::Delta || plan.platform == Reading::Delta;
     let scanned = plan.warehouse == Reading::Complete || plan.platform == Reading::Complete;
     let memory = &*ctx.engine.memory;
     let ledger = if scanned { Ledger::new(memory, &ctx.sync.name) } else { Ledger::none(memory, &ctx.sync.name) };
@@ -92,10 +90,16 @@ pub(crate) async fn detect(ctx: &Ctx, plan: &Plan, sink: &mut Sink<'_>) -> Resul
         reading == Reading::Complete && rows.as_ref().is_some_and(|rows| rows.rows_read == 0)
     };
     let nothing = empty(plan.warehouse, &merge.warehouse) || empty(plan.platform, &merge.platform);
-    sink.planned.empty_read = nothing && ctx.state.linked > 0;
-    sink.complete = !cut;
     tracing::debug!(rows, "detected");
-    Ok(())
+    Ok(Detected { complete: !cut, empty_read: nothing && ctx.state.linked > 0 })
+}
+
+/// How detection ended.
+pub(crate) struct Detected {
+    /// Every record was considered.
+    pub complete: bool,
+    /// A side that was read as a whole gave no row, although records are linked.
+    pub empty_read: bool,
 }
 
 async fn open_warehouse(ctx: &Ctx, plan: &Plan, reading: Reading) -> Result<Rows> {
@@ -148,14 +152,14 @@ async fn open_platform(ctx: &Ctx, reading: Reading) -> Result<Rows> {
     Ok(Rows::new(sorted::sorted(pages, &rule, &ctx.engine.env).await?, layout))
 }
 
-struct Merge<'a, 'b> {
+struct Merge<'a> {
     ctx: &'a Ctx,
     plan: &'a Plan,
     warehouse: Option<Rows>,
     platform: Option<Rows>,
     ledger: Ledger<'a>,
     looks: Looks<'a>,
-    sink: &'a mut Sink<'b>,
+    sink: &'a mut dyn Taker,
     rows: u64,
     cut: bool,
 }
@@ -166,7 +170,7 @@ struct Shown {
     copies: u64,
 }
 
-impl Merge<'_, '_> {
+impl Merge<'_> {
     async fn run(&mut self) -> Result<()> {
         let mut key = String::new();
         loop {
@@ -189,7 +193,7 @@ impl Merge<'_, '_> {
     fn tick(&self) -> Result<()> {
         self.ctx.options.cancel.check()?;
         let total = self.ctx.relation.rows_estimate;
-        let progress = Progress { phase: "read", rows: self.rows, total, rejected: self.sink.planned.rejects };
+        let progress = Progress { phase: "read", rows: self.rows, total, rejected: self.sink.rejected() };
         self.ctx.engine.listener.progress(&self.ctx.sync.name, &progress);
         Ok(())
     }

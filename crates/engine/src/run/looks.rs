@@ -3,21 +3,35 @@
 
 use std::collections::HashMap;
 
+use tidegate_model::change::FieldReject;
 use tidegate_model::error::Result;
 use tidegate_model::page::Page;
 use tidegate_model::record::{Key, RecordRef, RemoteId};
 use tidegate_model::sync::Target;
 
 use crate::plan::images::Detail;
-use crate::plan::reconcile::{Look, Seen, SideRow, reconcile};
+use crate::plan::reconcile::{Look, Seen, SideRow};
 
 use super::context::Ctx;
 use super::detect::{Plan, Reading};
 use super::rows::Keyed;
-use super::sink::Sink;
 
 /// Records that are completed and reconciled together.
 pub(crate) const LOOK_ROWS: usize = 1_024;
+
+/// Who takes what detection finds.
+pub(crate) trait Taker: Send {
+    /// A record that both sides and the ledger agree on.
+    fn quiet(&mut self);
+    /// A row without a usable key.
+    fn keyless(&mut self, to: Target, why: FieldReject) -> Result<()>;
+    /// A key that several rows claim.
+    fn duplicate(&mut self, key: Key, to: Target, why: FieldReject) -> Result<()>;
+    /// A record that is not quiet, with all that is known of it.
+    fn look(&mut self, look: Look) -> Result<()>;
+    /// Rejects so far, for progress.
+    fn rejected(&self) -> u64;
+}
 
 /// A record that is not quiet, as far as the streams told.
 #[derive(Debug)]
@@ -46,7 +60,7 @@ impl<'a> Looks<'a> {
         Self { ctx, confirm_platform, confirm_warehouse, pending: Vec::with_capacity(LOOK_ROWS) }
     }
 
-    pub async fn push(&mut self, pending: Pending, sink: &mut Sink<'_>) -> Result<()> {
+    pub async fn push(&mut self, pending: Pending, sink: &mut dyn Taker) -> Result<()> {
         self.pending.push(pending);
         if self.pending.len() >= LOOK_ROWS {
             self.flush(sink).await?;
@@ -54,21 +68,18 @@ impl<'a> Looks<'a> {
         Ok(())
     }
 
-    pub async fn flush(&mut self, sink: &mut Sink<'_>) -> Result<()> {
+    pub async fn flush(&mut self, sink: &mut dyn Taker) -> Result<()> {
         if self.pending.is_empty() {
             return Ok(());
         }
         let pending = std::mem::take(&mut self.pending);
         for found in self.complete(pending).await? {
             match found {
-                Found::Look(look) => {
-                    let verdict = reconcile(&self.ctx.rules(), &look);
-                    sink.verdict(&look, verdict)?;
-                }
+                Found::Look(look) => sink.look(look)?,
                 Found::Duplicate(key, copies) => {
                     let column = &self.ctx.sync.key.warehouse;
                     let reason = format!("{copies} rows have this key in `{column}`; a key names one record");
-                    let why = tidegate_model::change::FieldReject::record("duplicate_key", reason);
+                    let why = FieldReject::record("duplicate_key", reason);
                     sink.duplicate(key, Target::Platform, why)?;
                 }
             }

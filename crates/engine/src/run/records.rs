@@ -24,9 +24,11 @@ pub(crate) async fn run(ctx: &Ctx, run: &mut RunRecord) -> Result<()> {
     // Resolving what was open may have moved the ledger: what follows starts from the state as it is now.
     let plan = detect::plan(ctx).await?;
     run.mode = plan.mode.to_owned();
-    let mut sink = new_sink(ctx)?;
+    let mut sink = new_sink(ctx, &plan)?;
     let found = detect::detect(ctx, &plan, &mut sink).await;
-    if found.is_ok() {
+    if let Ok(found) = &found {
+        sink.planned.empty_read = found.empty_read;
+        sink.complete = found.complete;
         open_records(ctx, &plan, &mut sink).await?;
     }
     sink.finish();
@@ -44,9 +46,10 @@ pub(crate) async fn run(ctx: &Ctx, run: &mut RunRecord) -> Result<()> {
 }
 
 /// A sink for one detection.
-pub(crate) fn new_sink(ctx: &Ctx) -> Result<Sink<'_>> {
+pub(crate) fn new_sink<'a>(ctx: &'a Ctx, plan: &Plan) -> Result<Sink<'a>> {
+    let remember = [plan.warehouse, plan.platform].contains(&Reading::Delta);
     let planned = Planned { linked: ctx.state.linked, first_run: !ctx.state.full_settled, ..Planned::default() };
-    Sink::new(ctx.rules(), ctx.targets(), &*ctx.engine.env, planned)
+    Sink::new(ctx.rules(), ctx.targets(), &*ctx.engine.env, planned, remember)
 }
 
 /// Records with open rejects or a person's choice join a run that reads only changes.

@@ -74,7 +74,6 @@ pub async fn take(engine: &Engine, quota: &Quota, cancel: &Cancel, records: u64)
     Ok(())
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

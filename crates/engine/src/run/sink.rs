@@ -8,7 +8,9 @@ use tidegate_model::run::{Books, Counts};
 use tidegate_model::sync::Target;
 
 use crate::plan::guard::Planned;
-use crate::plan::reconcile::{Answered, Class, Look, Rules, Verdict, settle};
+use crate::plan::reconcile::{Answered, Class, Look, Rules, Verdict, reconcile, settle};
+
+use super::looks::Taker;
 
 /// Collects what detection found.
 pub(crate) struct Sink<'a> {
@@ -29,11 +31,17 @@ pub(crate) struct Sink<'a> {
     /// Keys of verdicts, kept only while open records may join a read of changes.
     seen: std::collections::HashSet<Key>,
     /// Whether to keep them.
-    pub remember: bool,
+    remember: bool,
 }
 
 impl<'a> Sink<'a> {
-    pub fn new(rules: Rules<'a>, targets: Vec<Target>, env: &dyn Env, planned: Planned) -> Result<Self> {
+    pub fn new(
+        rules: Rules<'a>,
+        targets: Vec<Target>,
+        env: &dyn Env,
+        planned: Planned,
+        remember: bool,
+    ) -> Result<Self> {
         let scratch = env.scratch()?;
         let (books, rejects) = (Books::default(), Vec::new());
         Ok(Self {
@@ -47,14 +55,8 @@ impl<'a> Sink<'a> {
             complete: false,
             quiet: 0,
             seen: Default::default(),
-            remember: false,
+            remember,
         })
-    }
-
-    /// A record that both sides and the ledger agree on.
-    pub fn quiet(&mut self) {
-        self.quiet += 1;
-        self.planned.read += 1;
     }
 
     /// Adds the quiet records to the counts, once detection is over.
@@ -69,18 +71,6 @@ impl<'a> Sink<'a> {
     /// Whether a record was handed in already.
     pub fn has(&self, key: &Key) -> bool {
         self.seen.contains(key)
-    }
-
-    /// A row without a usable key.
-    pub fn keyless(&mut self, to: Target, why: FieldReject) -> Result<()> {
-        self.refuse(None, to, why);
-        Ok(())
-    }
-
-    /// A key that several rows claim.
-    pub fn duplicate(&mut self, key: Key, to: Target, why: FieldReject) -> Result<()> {
-        self.refuse(Some(key), to, why);
-        Ok(())
     }
 
     fn refuse(&mut self, key: Option<Key>, to: Target, why: FieldReject) {
@@ -171,5 +161,31 @@ impl<'a> Sink<'a> {
         }
         let verdict = postcard::from_bytes(buffer).map_err(|e| Error::internal("read a planned change").cause(e))?;
         Ok(Some(verdict))
+    }
+}
+
+impl Taker for Sink<'_> {
+    fn quiet(&mut self) {
+        self.quiet += 1;
+        self.planned.read += 1;
+    }
+
+    fn keyless(&mut self, to: Target, why: FieldReject) -> Result<()> {
+        self.refuse(None, to, why);
+        Ok(())
+    }
+
+    fn duplicate(&mut self, key: Key, to: Target, why: FieldReject) -> Result<()> {
+        self.refuse(Some(key), to, why);
+        Ok(())
+    }
+
+    fn look(&mut self, look: Look) -> Result<()> {
+        let verdict = reconcile(&self.rules, &look);
+        self.verdict(&look, verdict)
+    }
+
+    fn rejected(&self) -> u64 {
+        self.planned.rejects
     }
 }

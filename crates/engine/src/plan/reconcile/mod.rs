@@ -2,6 +2,7 @@
 //! held, rejected or merely noted. The tables of semantics.md §5, as a pure function.
 
 mod fields;
+pub(crate) use fields::changed;
 mod one_way;
 mod settle;
 mod two_way;
@@ -265,5 +266,13 @@ fn restrict(direction: Direction, verdict: &mut Verdict) {
         *plan = TargetPlan::of(Class::Aside);
         verdict.rejects.retain(|reject| reject.to != to);
         verdict.open |= waits;
+    }
+}
+
+/// The flag that says that a record is gone on a side.
+pub(crate) fn gone_flag(side: Target) -> u8 {
+    match side {
+        Target::Warehouse => tidegate_model::ports::flags::GONE_WAREHOUSE,
+        Target::Platform => tidegate_model::ports::flags::GONE_PLATFORM,
     }
 }

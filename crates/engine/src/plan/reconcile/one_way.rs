@@ -1,12 +1,11 @@
 //! One-way syncs: the target is not read; the source's image in the ledger tells what changed.
 
 use tidegate_model::change::{Action, Change};
-use tidegate_model::ports::flags;
 use tidegate_model::record::Fields;
 use tidegate_model::sync::{Deletes, Direction, Target, WriteMode};
 
 use super::fields::{Plan, changed, gather, note_source};
-use super::{Class, Look, Rules, Seen, TargetPlan, Verdict};
+use super::{Class, Look, Rules, Seen, TargetPlan, Verdict, gone_flag};
 
 /// Decides about a record of a one-way sync.
 pub fn reconcile(rules: &Rules<'_>, look: &Look, verdict: &mut Verdict) {
@@ -18,13 +17,6 @@ pub fn reconcile(rules: &Rules<'_>, look: &Look, verdict: &mut Verdict) {
         Seen::Row(_) => present(rules, look, to, verdict),
         Seen::Absent => gone(rules, look, to, verdict),
         Seen::NotRead => {}
-    }
-}
-
-fn gone_flag(source: Target) -> u8 {
-    match source {
-        Target::Warehouse => flags::GONE_WAREHOUSE,
-        Target::Platform => flags::GONE_PLATFORM,
     }
 }
 

@@ -203,7 +203,8 @@ impl State<'_> {
         counts: &mut Counts,
     ) {
         if effect == Effect::Deleted {
-            self.verdict.remove = true;
+            // An undone create stays in the ledger as gone there, so that the next run does not create it again.
+            self.verdict.remove = self.verdict.flags & super::gone_flag(to) == 0;
             return;
         }
         self.verdict.keep = true;

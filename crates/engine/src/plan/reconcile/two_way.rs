@@ -9,7 +9,7 @@ use tidegate_model::value::Value;
 use super::super::images::{FieldImage, Image};
 use super::super::map::MappedField;
 use super::fields::{Plan, STREAK_MAX, changed, gather, note_source, push, rekeyed, same};
-use super::{Class, Look, Rules, Seen, SideRow, TargetPlan, Verdict};
+use super::{Class, Look, Rules, Seen, SideRow, TargetPlan, Verdict, gone_flag};
 
 /// Decides about a record of a two-way sync.
 pub fn reconcile(rules: &Rules<'_>, look: &Look, verdict: &mut Verdict) {
@@ -43,13 +43,6 @@ fn neither(look: &Look, verdict: &mut Verdict) {
     verdict.keep = false;
     verdict.to_platform = TargetPlan::of(Class::Unchanged);
     verdict.to_warehouse = TargetPlan::of(Class::Unchanged);
-}
-
-fn gone_flag(side: Target) -> u8 {
-    match side {
-        Target::Warehouse => flags::GONE_WAREHOUSE,
-        Target::Platform => flags::GONE_PLATFORM,
-    }
 }
 
 /// The record is on one side (`on`) only.

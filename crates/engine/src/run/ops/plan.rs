@@ -1,0 +1,143 @@
+//! `plan`: what a run would do. Writes nothing.
+
+use tidegate_model::change::{Action, Outcome};
+use tidegate_model::error::{Error, Result};
+use tidegate_model::run::Books;
+use tidegate_model::sync::Target;
+
+use crate::api::{Engine, FieldChange, Job, PlanSink, PlanSummary, PlannedChange, RunOptions};
+use crate::plan::guard::tripped;
+use crate::plan::reconcile::{Answered, Class, TargetPlan, Verdict, settle};
+use crate::run::context::Ctx;
+use crate::run::deliver::Delivery;
+use crate::run::detect;
+use crate::run::records::{new_sink, open_records};
+
+impl Engine {
+    /// What a run would do. Writes nothing.
+    pub async fn plan(&self, job: &Job, options: &RunOptions, sink: &mut dyn PlanSink) -> Result<PlanSummary> {
+        let ctx = super::looking(self, job, options).await?;
+        ctx.preflight().await?;
+        if ctx.columnar() {
+            return Err(Error::config(format!(
+                "sync {} moves whole columns ({:?}); there is no record-by-record plan for it",
+                ctx.sync.name, ctx.sync.write
+            ))
+            .hint("`tidegate check` tells whether it would work; appended rows can be counted at the target"));
+        }
+        let plan = detect::plan(&ctx).await?;
+        let mut found = new_sink(&ctx, &plan)?;
+        found.planned.empty_read = detect::detect(&ctx, &plan, &mut found).await?.empty_read;
+        open_records(&ctx, &plan, &mut found).await?;
+        found.finish();
+        let mut summary = PlanSummary { books: found.books, ..PlanSummary::default() };
+        let guards = tripped(&ctx.sync.guards, &found.planned, &ctx.options.force_guards);
+        summary.guards = guards.into_iter().map(|guard| format!("{}: {}", guard.guard, guard.why)).collect();
+        for reject in std::mem::take(&mut found.rejects) {
+            let key = reject.key.map_or_else(String::new, |key| key.to_string());
+            let why = Some(format!("{}: {}", reject.why.rule, reject.why.reason));
+            sink.change(PlannedChange {
+                key,
+                side: reject.to,
+                action: "reject".to_owned(),
+                fields: vec![],
+                why,
+                expect: None,
+            })?;
+        }
+        let mut sent = [0_u64, 0];
+        let mut buffer = Vec::new();
+        found.rewind()?;
+        while let Some(verdict) = found.next(&mut buffer)? {
+            for change in changes(&ctx, &verdict) {
+                sink.change(change)?;
+            }
+            sent[0] += u64::from(verdict.to_platform.change.is_some());
+            sent[1] += u64::from(verdict.to_warehouse.change.is_some());
+            summary.books.add(&as_if_applied(&ctx, verdict));
+        }
+        estimate(&ctx, sent, &mut summary);
+        Ok(summary)
+    }
+}
+
+fn estimate(ctx: &Ctx, sent: [u64; 2], summary: &mut PlanSummary) {
+    let batch = Delivery::batch_max(ctx) as u64;
+    let calls = sent[0].div_ceil(batch);
+    summary.calls = calls + sent[1].div_ceil(batch);
+    let quota = &ctx.job.quota;
+    let share = if quota.share > 0.0 { quota.share } else { 1.0 };
+    let by_calls = quota.requests_per_minute.map_or(0.0, |limit| calls as f64 / (limit as f64 * share));
+    let by_records = quota.records_per_second.map_or(0.0, |limit| sent[0] as f64 / (limit as f64 * share) / 60.0);
+    summary.minutes = by_calls.max(by_records);
+    summary.quota_share = quota.requests_per_day.map(|limit| calls as f64 / (limit as f64 * share));
+    for counts in [&mut summary.books.to_platform, &mut summary.books.to_warehouse] {
+        counts.requests = 0;
+    }
+}
+
+/// The counts of a record if everything that is planned for it were applied.
+fn as_if_applied(ctx: &Ctx, verdict: Verdict) -> Books {
+    let answer = |plan: &TargetPlan| match plan.change.as_ref().map(|change| change.action) {
+        None => Answered::Nothing,
+        Some(action) => {
+            let effect = match action {
+                Action::Create => tidegate_model::change::Effect::Created,
+                Action::Update => tidegate_model::change::Effect::Updated,
+                Action::Delete => tidegate_model::change::Effect::Deleted,
+            };
+            Answered::Outcome(Outcome::Applied { remote: None, effect, dropped: Vec::new(), stored: None })
+        }
+    };
+    let (platform, warehouse) = (answer(&verdict.to_platform), answer(&verdict.to_warehouse));
+    settle(&ctx.rules(), verdict, platform, warehouse).books
+}
+
+/// The changes of a record, as a plan shows them.
+pub(crate) fn changes(ctx: &Ctx, verdict: &Verdict) -> Vec<PlannedChange> {
+    let mut out = Vec::new();
+    for side in [Target::Platform, Target::Warehouse] {
+        let plan = verdict.to(side);
+        let action = match (plan.class, plan.change.as_ref().map(|change| change.action)) {
+            (Class::Write, Some(Action::Create)) => "create",
+            (Class::Write, Some(Action::Update)) => "update",
+            (Class::Write, Some(Action::Delete)) => "delete",
+            (Class::Rejected, _) => "reject",
+            (Class::Held, _) => "hold",
+            _ => continue,
+        };
+        let hidden = |name: &str| ctx.sync.redact.iter().any(|field| field == name);
+        let fields = plan.writes.iter().map(|write| FieldChange {
+            field: write.name.clone(),
+            from: write.before.clone().filter(|_| !hidden(&write.name)).or_else(|| image(ctx, verdict, side, write.id)),
+            to: Some(write.sent.clone()).filter(|_| !hidden(&write.name)),
+        });
+        let key = verdict.key.to_string();
+        let expect = plan.change.as_ref().and_then(|change| change.expect.clone());
+        let why = why(verdict, side, action);
+        out.push(PlannedChange { key, side, action: action.to_owned(), fields: fields.collect(), why, expect });
+    }
+    out
+}
+
+fn image(ctx: &Ctx, verdict: &Verdict, side: Target, id: u64) -> Option<tidegate_model::value::Value> {
+    let name = ctx.mapping.fields.iter().find(|field| field.id == id).map(|field| field.name.to_string());
+    if name.is_some_and(|name| ctx.sync.redact.contains(&name)) {
+        return None;
+    }
+    verdict.detail.field(id)?.side(side)?.value().cloned()
+}
+
+fn why(verdict: &Verdict, side: Target, action: &str) -> Option<String> {
+    match action {
+        "reject" => verdict.rejects.iter().find(|r| r.to == side).map(|r| format!("{}: {}", r.why.rule, r.why.reason)),
+        "hold" => {
+            let note = verdict.conflicts.first().map(|c| {
+                let what = c.note.clone().unwrap_or_else(|| "conflict".to_owned());
+                c.field.as_ref().map_or(what.clone(), |field| format!("{what} on `{field}`"))
+            });
+            Some(note.unwrap_or_else(|| "the record is gone on one side".to_owned()))
+        }
+        _ => None,
+    }
+}

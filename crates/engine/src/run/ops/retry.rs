@@ -1,0 +1,38 @@
+//! `retry`: the source rows of open rejects are read again, and just these are run.
+
+use tidegate_model::error::{Error, Result};
+use tidegate_model::record::Key;
+use tidegate_model::run::RunRecord;
+
+use crate::api::{Engine, Job, RunOptions};
+use crate::run::context::Ctx;
+use crate::run::{keyed, resume};
+
+impl Engine {
+    /// Tries the open rejects again (of one key, if given): reads their source rows and runs just these.
+    pub async fn retry(&self, job: &Job, key: Option<&Key>, options: &RunOptions) -> Result<RunRecord> {
+        let mut options = options.clone();
+        if options.trigger.is_empty() {
+            options.trigger = "retry".to_owned();
+        }
+        self.recorded(job, &options, "retry", async |ctx: &Ctx, run: &mut RunRecord| {
+            if ctx.columnar() {
+                return Err(Error::config(format!(
+                    "sync {} moves whole columns; its rejects cannot be tried one by one",
+                    ctx.sync.name
+                ))
+                .hint(format!("mend the rows and `tidegate run {}`", ctx.sync.name)));
+            }
+            ctx.preflight().await?;
+            resume::resume(ctx, run).await?;
+            let mut keys: Vec<Key> = match key {
+                Some(key) => vec![key.clone()],
+                None => ctx.rejected.iter().cloned().collect(),
+            };
+            keys.sort();
+            let verdicts = keyed::verdicts(ctx, &keys).await?;
+            super::apply::deliver(ctx, run, verdicts).await
+        })
+        .await
+    }
+}

@@ -1,0 +1,213 @@
+//! `undo`: before-images are put back where nobody changed the value since.
+
+use std::collections::BTreeMap;
+
+use tidegate_model::change::{Action, Change};
+use tidegate_model::error::{Error, Result};
+use tidegate_model::ports::{HistoryEntry, Settlement};
+use tidegate_model::record::{Fields, Key};
+use tidegate_model::run::RunRecord;
+use tidegate_model::span::Span;
+use tidegate_model::sync::{LedgerKind, Target};
+use tidegate_model::value::Value;
+
+use crate::api::{Applied, Engine, FieldChange, Job, PlannedChange, RunOptions};
+use crate::plan::reconcile::{Class, FieldWrite, Look, TargetPlan, Verdict, gone_flag, reconcile};
+use crate::run::context::Ctx;
+use crate::run::deliver::Delivery;
+use crate::run::{keyed, resume};
+
+/// Writes of a run that are read at once.
+const HISTORY_ROWS: u32 = 5_000;
+
+impl Engine {
+    /// Puts a run's before-images back where nobody changed the value since, and pauses the sync's automation.
+    pub async fn undo(&self, job: &Job, run: &str) -> Result<Applied> {
+        let (name, days) = (&job.sync.name, job.sync.undo_days);
+        let old = self.memory.run(run).await?.filter(|old| old.sync == *name);
+        let old = old.ok_or_else(|| {
+            Error::config(format!("there is no run {run} of sync {name}"))
+                .hint(format!("`tidegate runs {name}` lists them"))
+        })?;
+        if job.sync.ledger == LedgerKind::Fingerprints {
+            return Err(Error::config(format!(
+                "sync {name} keeps fingerprints, not values: its runs cannot be undone"
+            ))
+            .hint("set `ledger: values` for the runs to come"));
+        }
+        if self.env.now().millis_since(old.started_at) > i64::from(days) * 86_400_000 {
+            return Err(Error::config(format!(
+                "run {run} is older than {days} days (`undo_days`): its before-images are gone"
+            )));
+        }
+        let options = RunOptions { trigger: "manual".to_owned(), ..RunOptions::default() };
+        let mut applied = (Vec::new(), Vec::new());
+        let record = self
+            .recorded(job, &options, "undo", async |ctx: &Ctx, record: &mut RunRecord| {
+                resume::resume(ctx, record).await?;
+                applied = put_back(ctx, record, run).await?;
+                Ok(())
+            })
+            .await?;
+        // Left running, the schedule would bring the undone values back at the source's next edit, unseen.
+        self.memory.set_setting(&format!("paused:{name}"), Some("undo")).await?;
+        Ok(Applied { run: record, stale: applied.0, not_possible: applied.1 })
+    }
+}
+
+async fn put_back(ctx: &Ctx, record: &mut RunRecord, run: &str) -> Result<(Vec<PlannedChange>, Vec<String>)> {
+    let mut not_possible = Vec::new();
+    let writes = net_writes(ctx, run, &mut not_possible).await?;
+    let keys: Vec<Key> = writes.keys().map(|(key, _)| key.clone()).collect();
+    let rules = ctx.rules();
+    let mut verdicts = Vec::new();
+    for look in keyed::looks(ctx, &keys).await? {
+        for side in [Target::Platform, Target::Warehouse] {
+            let Some(entry) = writes.get(&(look.key.clone(), side)) else { continue };
+            let mut verdict = Verdict {
+                to_platform: TargetPlan::of(Class::Aside),
+                to_warehouse: TargetPlan::of(Class::Aside),
+                rejects: Vec::new(),
+                conflicts: Vec::new(),
+                remove: false,
+                open: false,
+                ..reconcile(&rules, &look)
+            };
+            match reverse(ctx, &look, entry, &mut verdict) {
+                Ok(()) => verdicts.push(verdict),
+                Err(why) => not_possible.push(format!("{}: {why}", look.key)),
+            }
+        }
+    }
+    let stale = deliver(ctx, record, verdicts).await?;
+    let listed = writes.iter().filter(|((key, _), _)| stale.contains(key));
+    Ok((listed.map(|((key, side), entry)| as_planned(key, *side, entry)).collect(), not_possible))
+}
+
+/// The first before-image and the last value of each record and side that the run wrote.
+async fn net_writes(
+    ctx: &Ctx,
+    run: &str,
+    not_possible: &mut Vec<String>,
+) -> Result<BTreeMap<(Key, Target), HistoryEntry>> {
+    let mut net: BTreeMap<(Key, Target), HistoryEntry> = BTreeMap::new();
+    let mut after = 0;
+    loop {
+        let page = ctx.engine.memory.history(run, after, HISTORY_ROWS).await?;
+        let Some((last, _)) = page.last() else { break };
+        after = *last;
+        for (_, entry) in page {
+            if entry.effect == "appended" {
+                not_possible.push(format!("{}: appended rows are not taken back", entry.key));
+                continue;
+            }
+            match net.get_mut(&(entry.key.clone(), entry.to)) {
+                Some(known) => {
+                    for (name, value) in entry.after.iter() {
+                        known.after.set(name.clone(), value.clone());
+                    }
+                    for (name, value) in entry.before.iter() {
+                        if known.before.get(name).is_none() {
+                            known.before.set(name.clone(), value.clone());
+                        }
+                    }
+                }
+                None => {
+                    net.insert((entry.key.clone(), entry.to), entry);
+                }
+            }
+        }
+    }
+    Ok(net)
+}
+
+fn reverse(ctx: &Ctx, look: &Look, entry: &HistoryEntry, verdict: &mut Verdict) -> Result<(), String> {
+    let to = entry.to;
+    let remote = if to == Target::Platform { verdict.remote.clone().or_else(|| entry.remote.clone()) } else { None };
+    let (action, fields, expect) = match entry.effect.as_str() {
+        "created" if to == Target::Platform && !ctx.abilities.delete => {
+            return Err("the platform cannot delete the record that was created".to_owned());
+        }
+        "created" => {
+            verdict.flags |= gone_flag(to);
+            (Action::Delete, Fields::new(), entry.after.clone())
+        }
+        "deleted" => (Action::Create, entry.before.clone(), Fields::new()),
+        _ => (Action::Update, entry.before.clone(), entry.after.clone()),
+    };
+    if action == Action::Update && fields.is_empty() {
+        return Err("what stood there before was not known".to_owned());
+    }
+    let expect = match action {
+        Action::Update => {
+            expect.iter().filter(|(name, _)| fields.get(name).is_some()).map(|(n, v)| (n.clone(), v.clone())).collect()
+        }
+        _ => expect,
+    };
+    let writes = fields.iter().filter_map(|(name, value)| write(ctx, look, to, name, value, entry)).collect();
+    let change = Change { key: look.key.clone(), remote, action, fields, expect: Some(expect) };
+    *verdict.to_mut(to) = TargetPlan { class: Class::Write, change: Some(change), writes, dropped: 0 };
+    Ok(())
+}
+
+fn write(ctx: &Ctx, look: &Look, to: Target, name: &str, value: &Value, entry: &HistoryEntry) -> Option<FieldWrite> {
+    let at = ctx.mapping.fields.iter().position(|field| match to {
+        Target::Platform => &*field.name == name,
+        Target::Warehouse => field.column.as_deref() == Some(name),
+    })?;
+    let field = &ctx.mapping.fields[at];
+    let source = look.side(to.other()).row().map_or(Value::Null, |row| row.values[at].clone());
+    Some(FieldWrite {
+        id: field.id,
+        name: field.name.to_string(),
+        target_name: name.to_owned(),
+        source,
+        sent: value.clone(),
+        before: entry.after.get(name).cloned(),
+        streak: 0,
+    })
+}
+
+/// Sends the changes; keys of records that somebody changed since come back.
+async fn deliver(ctx: &Ctx, record: &mut RunRecord, verdicts: Vec<Verdict>) -> Result<Vec<Key>> {
+    let position = ctx.state.warehouse.clone();
+    let (id, sync, run) = (ctx.engine.env.new_id(), ctx.sync.name.clone(), ctx.run.clone());
+    let size = Delivery::batch_max(ctx);
+    let batch_rows = u32::try_from(size).unwrap_or(u32::MAX);
+    let span = Span { id, sync, run, from: position.clone(), to: position, batch_rows };
+    ctx.engine.memory.open_span(&ctx.lease, &span).await?;
+    let mut delivery = Delivery::new(ctx, &span, 0, verdicts.len() as u64);
+    let mut rest = verdicts.into_iter();
+    loop {
+        let batch: Vec<Verdict> = rest.by_ref().take(size).collect();
+        if batch.is_empty() {
+            break;
+        }
+        delivery.once(batch, true).await?;
+        if let Some(stop) = delivery.stop.take() {
+            record.books.add(&delivery.books);
+            return Err(stop);
+        }
+    }
+    record.books.add(&delivery.books);
+    let stale = std::mem::take(&mut delivery.stale);
+    let settlement = Settlement { run: ctx.run.clone(), close: Some(span), ..Settlement::default() };
+    ctx.engine.memory.settle(&ctx.lease, &settlement).await?;
+    Ok(stale)
+}
+
+fn as_planned(key: &Key, side: Target, entry: &HistoryEntry) -> PlannedChange {
+    let fields = entry.after.iter().map(|(name, after)| FieldChange {
+        field: name.to_string(),
+        from: Some(after.clone()),
+        to: entry.before.get(name).cloned(),
+    });
+    PlannedChange {
+        key: key.to_string(),
+        side,
+        action: "update".to_owned(),
+        fields: fields.collect(),
+        why: Some("somebody changed the value since".to_owned()),
+        expect: None,
+    }
+}
