@@ -141,30 +141,69 @@ impl ColumnBuilder {
                 self.push_null();
                 return Ok(());
             }
-            (Self::Bool(b), Value::Bool(v)) => done(b.append_value(*v)),
-            (Self::Int(b), Value::Int(v)) => done(b.append_value(*v)),
-            (Self::Float(b), Value::Float(v)) if v.is_finite() => done(b.append_value(*v)),
+            (Self::Bool(b), Value::Bool(v)) => {
+                b.append_value(*v);
+                Ok(())
+            }
+            (Self::Int(b), Value::Int(v)) => {
+                b.append_value(*v);
+                Ok(())
+            }
+            (Self::Float(b), Value::Float(v)) if v.is_finite() => {
+                b.append_value(*v);
+                Ok(())
+            }
             (Self::Float(_), Value::Float(_)) => Err("not_finite"),
             (Self::Decimal128(b, precision, scale), Value::Decimal(_) | Value::Int(_)) => {
                 match decimal(value, *precision, *scale).and_then(|d| d.unscaled().to_i128()) {
-                    Some(unscaled) => done(b.append_value(unscaled)),
+                    Some(unscaled) => {
+                        b.append_value(unscaled);
+                        Ok(())
+                    }
                     None => Err("out_of_range"),
                 }
             }
             (Self::Decimal256(b, precision, scale), Value::Decimal(_) | Value::Int(_)) => {
                 match decimal(value, *precision, *scale) {
-                    Some(number) => done(b.append_value(number.unscaled())),
+                    Some(number) => {
+                        b.append_value(number.unscaled());
+                        Ok(())
+                    }
                     None => Err("out_of_range"),
                 }
             }
-            (Self::Text(b, Type::Text), Value::Text(v)) => done(b.append_value(v)),
-            (Self::Text(b, Type::Json), Value::Json(v)) => done(b.append_value(v)),
-            (Self::Text(b, Type::Json | Type::List), Value::List(_)) => done(b.append_value(value.to_string())),
-            (Self::Date(b), Value::Date(v)) => done(b.append_value(*v)),
-            (Self::Time(b), Value::Time(v)) => done(b.append_value(*v)),
-            (Self::Timestamp(b, false), Value::Timestamp(v)) => done(b.append_value(*v)),
-            (Self::Timestamp(b, true), Value::TimestampTz(v)) => done(b.append_value(*v)),
-            (Self::Binary(b), Value::Binary(v)) => done(b.append_value(v)),
+            (Self::Text(b, Type::Text), Value::Text(v)) => {
+                b.append_value(v);
+                Ok(())
+            }
+            (Self::Text(b, Type::Json), Value::Json(v)) => {
+                b.append_value(v);
+                Ok(())
+            }
+            (Self::Text(b, Type::Json | Type::List), Value::List(_)) => {
+                b.append_value(value.to_string());
+                Ok(())
+            }
+            (Self::Date(b), Value::Date(v)) => {
+                b.append_value(*v);
+                Ok(())
+            }
+            (Self::Time(b), Value::Time(v)) => {
+                b.append_value(*v);
+                Ok(())
+            }
+            (Self::Timestamp(b, false), Value::Timestamp(v)) => {
+                b.append_value(*v);
+                Ok(())
+            }
+            (Self::Timestamp(b, true), Value::TimestampTz(v)) => {
+                b.append_value(*v);
+                Ok(())
+            }
+            (Self::Binary(b), Value::Binary(v)) => {
+                b.append_value(v);
+                Ok(())
+            }
             _ => Err("wrong_type"),
         };
         if fits.is_err() {
@@ -187,10 +226,6 @@ impl ColumnBuilder {
             Self::Binary(b) => Arc::new(b.finish()),
         }
     }
-}
-
-fn done(_appended: ()) -> std::result::Result<(), &'static str> {
-    Ok(())
 }
 
 fn decimal(value: &Value, precision: u8, scale: i8) -> Option<Decimal> {
