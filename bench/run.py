@@ -1,0 +1,258 @@
+"""Benchmarks of tidegate: each prints a ratio against a limit or a peer measured in the same run.
+
+Nothing here is a unit test. A ratio over its budget is shown as OVER and makes the exit code 1.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+
+COMPANY_FIELDS = [
+    ("name", "TEXT"), ("phase", "TEXT"), ("country", "TEXT"), ("website", "TEXT"), ("arr", "DECIMAL(12,2)"),
+    ("seats", "BIGINT"), ("health", "INTEGER"), ("since", "DATE"), ("updated", "TIMESTAMP"), ("active", "BOOLEAN"),
+]
+
+
+def run(command, **options):
+    """Runs a command; returns seconds, peak resident megabytes and what it printed."""
+    start = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+    out, err = process.communicate()
+    seconds = time.monotonic() - start
+    return seconds, process.returncode, out, err
+
+
+def measured(command, **options):
+    """As `run`, under a small Python parent that reads the peak memory of just this child."""
+    script = (
+        "import resource,subprocess,sys,time,json\n"
+        "s=time.monotonic(); p=subprocess.run(sys.argv[1:],stdout=subprocess.PIPE,stderr=subprocess.PIPE)\n"
+        "e=time.monotonic()-s; r=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss/1024\n"
+        "sys.stdout.write(json.dumps([e,r,p.returncode,p.stdout.decode(),p.stderr.decode()]))"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *command], stdout=subprocess.PIPE, check=True, **options)
+    return json.loads(done.stdout)
+
+
+class Bench:
+    def __init__(self, binary, rows, folder):
+        self.binary, self.rows, self.folder, self.over = binary, rows, folder, 0
+
+    def tidegate(self, project, *arguments, ok=(0,)):
+        seconds, peak, code, out, err = measured([self.binary, "--project", project, *arguments])
+        if code not in ok:
+            sys.exit(f"tidegate {' '.join(arguments)} ended with {code}:\n{out}\n{err}")
+        return seconds, peak, out
+
+    def project(self, name, connections, syncs):
+        folder = os.path.join(self.folder, name)
+        for part in ("connections", "syncs"):
+            os.makedirs(os.path.join(folder, part), exist_ok=True)
+        with open(os.path.join(folder, "tidegate.yaml"), "w") as file:
+            file.write(f"version: 1\nname: {name}\nstate: sqlite:.tidegate/state.db\n")
+        for part, files in (("connections", connections), ("syncs", syncs)):
+            for key, text in files.items():
+                with open(os.path.join(folder, part, key + ".yaml"), "w") as file:
+                    file.write("version: 1\n" + text)
+        return folder
+
+    def report(self, what, ours, theirs, budget, peak=None, peak_budget=None):
+        ratio = ours / theirs if theirs else float("inf")
+        bad = ratio > budget or (peak is not None and peak_budget is not None and peak > peak_budget)
+        self.over += bad
+        memory = "" if peak is None else f"  peak {peak:.0f} MB (budget {peak_budget} MB)"
+        print(f"{'OVER' if bad else 'ok  '}  {what}: {ours:.2f} s against {theirs:.2f} s = {ratio:.2f}x (budget {budget}x){memory}", flush=True)
+
+
+def company_lake(path, rows):
+    lake = sqlite3.connect(path)
+    columns = ", ".join(f"{name} {kind}" for name, kind in COMPANY_FIELDS)
+    lake.execute(f"CREATE TABLE companies (company_id TEXT PRIMARY KEY, {columns})")
+    lake.execute("PRAGMA journal_mode=WAL")
+    make = ((f"c{i:08d}", f"Company {i}", "Live" if i % 3 else "Trial", "SE", f"https://c{i}.example", i % 99991 + 0.25,
+             i % 500, i % 100, f"20{i % 24 + 1:02d}-0{i % 9 + 1}-1{i % 9}", f"2024-01-0{i % 9 + 1}T10:00:0{i % 10}", i % 2)
+            for i in range(rows))
+    lake.executemany("INSERT INTO companies VALUES (?,?,?,?,?,?,?,?,?,?,?)", make)
+    lake.commit()
+    lake.close()
+
+
+def companies(bench):
+    """A full sync where nothing changed, against reading the same rows in key order with the sqlite3 shell."""
+    fields = "".join(f"  - {{ warehouse: {name}, platform: {'name' if name == 'name' else 'custom.' + name} }}\n" for name, _ in COMPANY_FIELDS)
+    folder = bench.project("companies", {"lake": "type: sqlite\npath: lake.db\n", "crm": "type: hub\nurl: sqlite:hub.db\n"},
+                           {"companies": "warehouse: { connection: lake, relation: companies }\nplatform: { connection: crm, model: company }\n"
+                                         "direction: to_platform\nkey: { warehouse: company_id, platform: externalId }\nfields:\n" + fields})
+    lake = os.path.join(folder, "lake.db")
+    company_lake(lake, bench.rows)
+    seconds, peak, _ = bench.tidegate(folder, "run", "companies", "--quiet")
+    print(f"      first load of {bench.rows} companies x 10 fields: {seconds:.2f} s, peak {peak:.0f} MB", flush=True)
+    query = "SELECT * FROM companies ORDER BY company_id"
+    with open(os.devnull, "w") as null:
+        start = time.monotonic()
+        subprocess.run(["sqlite3", lake, query], stdout=null, check=True)
+        shell = time.monotonic() - start
+    seconds, peak, out = bench.tidegate(folder, "run", "companies", "--json")
+    told = json.loads(out.strip().splitlines()[-1])
+    assert told["unchanged"] == bench.rows and told["sent"] == 0, told
+    bench.report(f"full sync of {bench.rows} companies, nothing changed", seconds, shell, 2.5, peak, 150 if bench.rows <= 2_000_000 else 256)
+    db = sqlite3.connect(lake)
+    db.execute("UPDATE companies SET seats = seats + 1 WHERE rowid % 100 = 0")
+    db.commit()
+    changed, peak, out = bench.tidegate(folder, "run", "companies", "--json")
+    told = json.loads(out.strip().splitlines()[-1])
+    assert told["updated"] == bench.rows // 100, told
+    print(f"      1% changed: {changed:.2f} s, {changed - seconds:.2f} s more for {told['updated']} records, peak {peak:.0f} MB", flush=True)
+
+
+def usage_sync(key="event_id"):
+    return ("warehouse: { connection: lake, relation: usage_events }\nplatform: { connection: crm, model: user_activity }\n"
+            "direction: to_platform\nkey: { warehouse: event_id }\nchanges: cursor\ncursor: { column: event_id }\nwrite: append\n"
+            "fields:\n  - { warehouse: company_id, platform: companyExternalId }\n  - { warehouse: email, platform: email }\n"
+            "  - { warehouse: action, platform: action }\n  - { warehouse: weight, platform: weight }\n"
+            "  - { warehouse: happened_at, platform: date }\n  - { warehouse: info, platform: info }\n")
+
+
+USAGE_COLUMNS = "event_id BIGINT PRIMARY KEY, company_id TEXT, email TEXT, action TEXT, weight BIGINT, happened_at TIMESTAMP, info JSON, note TEXT"
+
+
+def usage_rows(rows):
+    for i in range(rows):
+        yield (i + 1, f"c{i % 1000}", f"u{i % 5000}@c{i % 1000}.example", ("login", "export", "invite", "report")[i % 4], i % 5 + 1,
+               f"2024-03-{i // 40000 % 28 + 1:02d}T{i % 24:02d}:{i % 60:02d}:00", '{"a":1}', "n")
+
+
+def parents(bench, folder):
+    """A thousand companies and five thousand end users, so that events find their records."""
+    lake = sqlite3.connect(os.path.join(folder, "parents.db"))
+    lake.execute("CREATE TABLE companies (company_id TEXT PRIMARY KEY, name TEXT)")
+    lake.execute("CREATE TABLE users (user_id TEXT PRIMARY KEY, company_id TEXT, email TEXT)")
+    lake.executemany("INSERT INTO companies VALUES (?,?)", ((f"c{i}", f"Company {i}") for i in range(1000)))
+    lake.executemany("INSERT INTO users VALUES (?,?,?)", ((f"u{i}", f"c{i % 1000}", f"u{i}@c{i % 1000}.example") for i in range(5000)))
+    lake.commit()
+
+
+PARENT_SYNCS = {
+    "companies": "warehouse: { connection: parents, relation: companies }\nplatform: { connection: crm, model: company }\ndirection: to_platform\n"
+                 "key: { warehouse: company_id, platform: externalId }\nfields:\n  - { warehouse: name, platform: name }\n",
+    "users": "warehouse: { connection: parents, relation: users }\nplatform: { connection: crm, model: enduser }\ndirection: to_platform\n"
+             "key: { warehouse: user_id, platform: externalId }\nfields:\n  - { warehouse: email, platform: email }\n  - { warehouse: company_id, platform: companyId }\n",
+}
+
+
+def usage_sqlite(bench):
+    """Usage events, SQLite to SQLite hub, against ATTACH and SQL into the same table with index and roll-up."""
+    folder = bench.project("usage-sqlite", {"lake": "type: sqlite\npath: lake.db\n", "parents": "type: sqlite\npath: parents.db\n", "crm": "type: hub\nurl: sqlite:hub.db\n"},
+                           {**PARENT_SYNCS, "usage": usage_sync()})
+    lake = sqlite3.connect(os.path.join(folder, "lake.db"))
+    lake.execute(f"CREATE TABLE usage_events ({USAGE_COLUMNS})")
+    lake.executemany("INSERT INTO usage_events VALUES (?,?,?,?,?,?,?,?)", usage_rows(bench.rows))
+    lake.commit()
+    lake.close()
+    parents(bench, folder)
+    bench.tidegate(folder, "run", "companies", "users", "--quiet")
+    base = sqlite3.connect(os.path.join(folder, "base.db"))
+    base.execute("PRAGMA journal_mode=WAL")
+    base.execute("CREATE TABLE events (source_key TEXT PRIMARY KEY, company TEXT, email TEXT, action TEXT, weight INTEGER, at TEXT, info TEXT)")
+    base.execute("CREATE INDEX events_at ON events (company, at)")
+    base.execute("CREATE TABLE rollup (company TEXT, action TEXT, day TEXT, n INTEGER, PRIMARY KEY (company, action, day))")
+    base.execute("ATTACH ? AS lake", (os.path.join(folder, "lake.db"),))
+    start = time.monotonic()
+    base.execute("INSERT OR IGNORE INTO events SELECT event_id, company_id, email, action, weight, happened_at, info FROM lake.usage_events")
+    base.execute("INSERT INTO rollup SELECT company, action, substr(at, 1, 10), sum(weight) FROM events GROUP BY 1, 2, 3")
+    base.commit()
+    sql = time.monotonic() - start
+    seconds, peak, out = bench.tidegate(folder, "run", "usage", "--json")
+    told = json.loads(out.strip().splitlines()[-1])
+    assert told["created"] == bench.rows, told
+    bench.report(f"usage, SQLite to SQLite hub, {bench.rows} events", seconds, sql, 3.0, peak, 150)
+
+
+def psql(url, *statements):
+    for statement in statements:
+        done = subprocess.run(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", url, "-c", statement], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        if done.returncode:
+            sys.exit(f"psql: {done.stderr.decode()}")
+
+
+def usage_postgres(bench):
+    """Usage events, Postgres to Postgres hub, against binary COPY out and in, INSERT ON CONFLICT and one roll-up statement."""
+    server = os.environ.get("TIDEGATE_TEST_PG")
+    if not server:
+        print("skip  usage, Postgres to Postgres hub: TIDEGATE_TEST_PG is not set (./test bench sets it)")
+        return
+    base = server.rsplit("/", 1)[0]
+    names = [f"tg_bench_{os.getpid()}_{part}" for part in ("lake", "hub", "base")]
+    for name in names:
+        psql(server, f"CREATE DATABASE {name}")
+    lake, hub, plain = (f"{base}/{name}" for name in names)
+    try:
+        folder = bench.project("usage-postgres", {"lake": f"type: postgres\nurl: {lake}\n", "parents": "type: sqlite\npath: parents.db\n", "crm": f"type: hub\nurl: {hub}\n"},
+                               {**PARENT_SYNCS, "usage": usage_sync()})
+        psql(lake, "CREATE TABLE usage_events (event_id bigint PRIMARY KEY, company_id text, email text, action text, weight bigint, happened_at timestamp, info jsonb, note text)")
+        csv = os.path.join(folder, "usage.tsv")
+        with open(csv, "w") as file:
+            for row in usage_rows(bench.rows):
+                file.write("\t".join(str(cell) for cell in row) + "\n")
+        subprocess.run(["psql", "-X", "-q", lake, "-c", f"\\copy usage_events from '{csv}'"], check=True)
+        psql(lake, "VACUUM ANALYZE usage_events")
+        parents(bench, folder)
+        bench.tidegate(folder, "run", "companies", "users", "--quiet")
+        psql(plain, "CREATE TABLE events (source_key text PRIMARY KEY, company text, email text, action text, weight bigint, at timestamp, info jsonb)",
+             "CREATE INDEX ON events (company, at)", "CREATE TABLE rollup (company text, action text, day date, n bigint, PRIMARY KEY (company, action, day))",
+             "CREATE TABLE staging (source_key text, company text, email text, action text, weight bigint, at timestamp, info jsonb)")
+        start = time.monotonic()
+        out = "COPY (SELECT event_id::text, company_id, email, action, weight, happened_at, info FROM usage_events) TO STDOUT (FORMAT binary)"
+        source = subprocess.Popen(["psql", "-X", "-q", lake, "-c", out], stdout=subprocess.PIPE)
+        subprocess.run(["psql", "-X", "-q", plain, "-c", "COPY staging FROM STDIN (FORMAT binary)"], stdin=source.stdout, check=True)
+        psql(plain, "INSERT INTO events SELECT * FROM staging ON CONFLICT DO NOTHING",
+             "INSERT INTO rollup SELECT company, action, at::date, sum(weight) FROM events GROUP BY 1, 2, 3")
+        sql = time.monotonic() - start
+        seconds, peak, out = bench.tidegate(folder, "run", "usage", "--json")
+        told = json.loads(out.strip().splitlines()[-1])
+        assert told["created"] == bench.rows, told
+        bench.report(f"usage, Postgres to Postgres hub, {bench.rows} events", seconds, sql, 2.0, peak, 150)
+    finally:
+        for name in names:
+            psql(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def cold_start(bench):
+    """Help and schema of the CLI, against a process that does nothing."""
+    times = []
+    for _ in range(20):
+        start = time.monotonic()
+        subprocess.run([bench.binary, "--version"], stdout=subprocess.DEVNULL, check=True)
+        times.append(time.monotonic() - start)
+    bench.report("CLI cold start (median of 20) against 50 ms", sorted(times)[10], 0.05, 1.0)
+
+
+ALL = {"cold_start": cold_start, "companies": companies, "usage_sqlite": usage_sqlite, "usage_postgres": usage_postgres}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(ALL)}")
+    parser.add_argument("--binary", required=True)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    options = parser.parse_args()
+    folder = tempfile.mkdtemp(prefix="tidegate-bench-")
+    bench = Bench(os.path.abspath(options.binary), options.rows, folder)
+    try:
+        for name in options.names or ALL:
+            if name not in ALL:
+                sys.exit(f"no benchmark {name}; there are {', '.join(ALL)}")
+            ALL[name](bench)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    sys.exit(1 if bench.over else 0)
+
+
+if __name__ == "__main__":
+    main()
