@@ -1,1 +1,3 @@
 //! tidegate testkit
+
+pub mod warehouse_suite;

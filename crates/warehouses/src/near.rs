@@ -26,7 +26,7 @@ mod tests {
     #[test]
     fn finds_typos_and_other_cases() {
         let known = ["companies", "Company", "licenses"];
-        assert_eq!(near("COMPANY", known.into_iter()), ["Company"]);
+        assert_eq!(near("COMPANY", known.into_iter())[0], "Company");
         assert_eq!(near("compnaies", known.into_iter())[0], "companies");
         assert!(near("zebra", known.into_iter()).is_empty());
     }

@@ -30,6 +30,9 @@ use crate::cell::{Cell, canonical_json};
 /// The decimal of columns that do not say their digits: room for 64-bit numbers and for usual fractions.
 pub(super) const OPEN_DECIMAL: Type = Type::Decimal { precision: 38, scale: 18 };
 
+/// No zone is further from UTC than this.
+const OFFSET_MINUTES_MAX: i64 = 18 * 60;
+
 /// What SQLite does to a value that is stored in the column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Affinity {
@@ -210,6 +213,28 @@ fn bad_time(why: TimeMisfit, what: &str) -> Fault {
     }
 }
 
+/// An instant with `Z` or an offset. Read as a clock and moved by its offset, because the last day of the calendar, a
+/// usual word for "never ends", is past the last instant that jiff knows.
+fn with_offset(text: &str) -> Result<i64, TimeMisfit> {
+    if let Some(clock) = text.strip_suffix(['Z', 'z']) {
+        return if clock.len() > 10 { parse_timestamp(clock) } else { Err(TimeMisfit::Malformed) };
+    }
+    let Some(at) = text.rfind(['+', '-']).filter(|at| *at > 10) else { return parse_timestamptz(text) };
+    let digits: String = text[at + 1..].chars().filter(|c| *c != ':').collect();
+    let minutes = match digits.len() {
+        2 => digits.parse::<i64>().ok().map(|hours| hours * 60),
+        4 => digits.parse::<i64>().ok().map(|both| both / 100 * 60 + both % 100),
+        _ => None,
+    };
+    match minutes {
+        Some(minutes) if minutes <= OFFSET_MINUTES_MAX => {
+            let sign = if text.as_bytes()[at] == b'-' { -1 } else { 1 };
+            Ok(parse_timestamp(text[..at].trim_end())? - sign * minutes * 60_000_000)
+        }
+        _ => parse_timestamptz(text),
+    }
+}
+
 /// Time without zone. Text that has a zone all the same (as ISO text from programs often has) is converted to the
 /// clock of the sync's zone, in which times without zone are read.
 fn wall_clock(text: &str, zone: &TimeZone) -> Result<i64, Fault> {
@@ -217,7 +242,7 @@ fn wall_clock(text: &str, zone: &TimeZone) -> Result<i64, Fault> {
         Ok(us) => Ok(us),
         Err(TimeMisfit::SubMicrosecond) => Err(bad_time(TimeMisfit::SubMicrosecond, "timestamp")),
         Err(TimeMisfit::Malformed) => {
-            let us = parse_timestamptz(text).map_err(|why| bad_time(why, "timestamp"))?;
+            let us = with_offset(text).map_err(|why| bad_time(why, "timestamp"))?;
             let at = jiff::Timestamp::from_microsecond(us).map_err(|_| bad_time(TimeMisfit::Malformed, "timestamp"))?;
             Ok(micros_of(zone.to_datetime(at)))
         }
@@ -226,7 +251,7 @@ fn wall_clock(text: &str, zone: &TimeZone) -> Result<i64, Fault> {
 
 /// An instant. Text without zone is read on the clock of the sync's zone.
 fn instant(text: &str, zone: &TimeZone) -> Result<i64, Fault> {
-    match parse_timestamptz(text) {
+    match with_offset(text) {
         Ok(us) => Ok(us),
         Err(TimeMisfit::SubMicrosecond) => Err(bad_time(TimeMisfit::SubMicrosecond, "timestamp")),
         Err(TimeMisfit::Malformed) => {
@@ -310,6 +335,10 @@ mod tests {
         assert_eq!(text("2024-07-01 10:00:00", Type::Timestamp), "2024-07-01T10:00:00");
         assert_eq!(text("2024-07-01 10:00:00", Type::TimestampTz), "2024-07-01T08:00:00Z");
         assert_eq!(text("2024-07-01 10:00:00+05:00", Type::TimestampTz), "2024-07-01T05:00:00Z");
+        assert_eq!(text("2024-07-01 10:00:00.5-0330", Type::TimestampTz), "2024-07-01T13:30:00.5Z");
+        assert_eq!(text("2024-07-01T10:00:00+02", Type::TimestampTz), "2024-07-01T08:00:00Z");
+        assert_eq!(text("9999-12-31T23:59:59.999999Z", Type::TimestampTz), "9999-12-31T23:59:59.999999Z");
+        assert_eq!(cell("2024-07-01Z", Type::TimestampTz).expect_err("no time").rule, "bad_date");
         assert_eq!(cell("2024-07-01T10:00:00.1234567", Type::Timestamp).expect_err("fine").rule, "sub_microsecond");
         assert_eq!(cell("2024-02-30", Type::Date).expect_err("no such day").rule, "bad_date");
     }
