@@ -83,7 +83,7 @@ pub(crate) async fn detect(ctx: &Ctx, plan: &Plan, sink: &mut dyn Taker) -> Resu
     let memory = &*ctx.engine.memory;
     let ledger = if scanned { Ledger::new(memory, &ctx.sync.name) } else { Ledger::none(memory, &ctx.sync.name) };
     let looks = Looks::new(ctx, plan);
-    let mut merge = Merge { ctx, plan, warehouse, platform, ledger, looks, sink, rows: 0, cut: false };
+    let mut merge = Merge { ctx, plan, warehouse, platform, ledger, looks, sink, scanned, rows: 0, cut: false };
     merge.run().await?;
     let (rows, cut) = (merge.rows, merge.cut);
     let empty = |reading: Reading, rows: &Option<Rows>| {
@@ -160,6 +160,7 @@ struct Merge<'a> {
     ledger: Ledger<'a>,
     looks: Looks<'a>,
     sink: &'a mut dyn Taker,
+    scanned: bool,
     rows: u64,
     cut: bool,
 }
@@ -173,6 +174,7 @@ struct Shown {
 impl Merge<'_> {
     async fn run(&mut self) -> Result<()> {
         let mut key = String::new();
+        self.looks.ledger_empty = self.scanned && !self.ledger.ready().await?;
         loop {
             if self.rows.is_multiple_of(4_096) {
                 self.tick()?;
@@ -275,6 +277,7 @@ impl Merge<'_> {
             key: Key::new(key),
             warehouse: conclude(self.plan.warehouse, warehouse),
             platform: conclude(self.plan.platform, platform),
+            unknown: self.scanned && entry.is_none(),
         };
         let lacks = [&pending.warehouse, &pending.platform].into_iter().any(|seen| *seen == Some(Seen::Absent));
         if self.ctx.options.limit.is_some() && lacks && entry.is_some() {

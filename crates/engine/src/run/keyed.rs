@@ -28,6 +28,7 @@ pub(crate) async fn looks(ctx: &Ctx, keys: &[Key]) -> Result<Vec<Look>> {
             key: key.clone(),
             warehouse: seen(plan.warehouse),
             platform: seen(plan.platform),
+            unknown: false,
         });
         out.extend(looks.complete_looks(pending.collect()).await?);
     }

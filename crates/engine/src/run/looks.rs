@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use tidegate_model::change::FieldReject;
 use tidegate_model::error::Result;
 use tidegate_model::page::Page;
+use tidegate_model::ports::LedgerRecord;
 use tidegate_model::record::{Key, RecordRef, RemoteId};
 use tidegate_model::sync::Target;
 
@@ -41,6 +42,8 @@ pub(crate) struct Pending {
     pub warehouse: Option<Seen>,
     /// `None`: has to be read by key.
     pub platform: Option<Seen>,
+    /// The ledger was scanned and has no entry of this key.
+    pub unknown: bool,
 }
 
 /// Gathers records and reconciles them in batches.
@@ -50,6 +53,8 @@ pub(crate) struct Looks<'a> {
     confirm_platform: bool,
     /// A window shows only rows inside of it: the keys are looked up in the full table too.
     confirm_warehouse: bool,
+    /// The ledger has no entry at all: a first run.
+    pub ledger_empty: bool,
     pending: Vec<Pending>,
 }
 
@@ -57,7 +62,7 @@ impl<'a> Looks<'a> {
     pub fn new(ctx: &'a Ctx, plan: &Plan) -> Self {
         let confirm_platform = plan.platform == Reading::Complete && ctx.abilities.fetch;
         let confirm_warehouse = plan.warehouse == Reading::Delta;
-        Self { ctx, confirm_platform, confirm_warehouse, pending: Vec::with_capacity(LOOK_ROWS) }
+        Self { ctx, confirm_platform, confirm_warehouse, ledger_empty: false, pending: Vec::with_capacity(LOOK_ROWS) }
     }
 
     pub async fn push(&mut self, pending: Pending, sink: &mut dyn Taker) -> Result<()> {
@@ -95,8 +100,7 @@ impl<'a> Looks<'a> {
 
     async fn complete(&self, pending: Vec<Pending>) -> Result<Vec<Found>> {
         let ctx = self.ctx;
-        let keys: Vec<Key> = pending.iter().map(|pending| pending.key.clone()).collect();
-        let records = ctx.engine.memory.entries(&ctx.sync.name, &keys).await?;
+        let records = self.records(&pending).await?;
         let asked =
             pending.iter().filter(|p| p.warehouse.is_none() || (self.confirm_warehouse && is_row(&p.warehouse)));
         let asked: Vec<Key> = asked.map(|pending| pending.key.clone()).collect();
@@ -118,14 +122,24 @@ impl<'a> Looks<'a> {
         Ok(found)
     }
 
+    /// Ledger records in the order of the pending ones; what a scan did not show is not looked up again.
+    async fn records(&self, pending: &[Pending]) -> Result<Vec<Option<LedgerRecord>>> {
+        let keys: Vec<Key> = pending.iter().filter(|one| !one.unknown).map(|one| one.key.clone()).collect();
+        if keys.is_empty() {
+            return Ok(pending.iter().map(|_| None).collect());
+        }
+        let mut found = self.ctx.engine.memory.entries(&self.ctx.sync.name, &keys).await?.into_iter();
+        Ok(pending.iter().map(|one| if one.unknown { None } else { found.next().flatten() }).collect())
+    }
+
     fn one(
         &self,
         pending: Pending,
-        record: Option<tidegate_model::ports::LedgerRecord>,
+        record: Option<LedgerRecord>,
         warehouse: &HashMap<Key, (SideRow, u64)>,
         platform: &ByRef,
     ) -> Result<Found> {
-        let Pending { key, warehouse: in_warehouse, platform: on_platform } = pending;
+        let Pending { key, warehouse: in_warehouse, platform: on_platform, unknown: _ } = pending;
         let read = |(row, _): &(SideRow, u64)| Seen::Row(row.clone());
         let in_warehouse = match in_warehouse {
             Some(seen) if !(self.confirm_warehouse && matches!(seen, Seen::Row(_))) => seen,
@@ -169,7 +183,7 @@ impl<'a> Looks<'a> {
                 at.push(index);
             }
         }
-        if ids.is_empty() {
+        if ids.is_empty() || self.ledger_empty {
             return Ok(());
         }
         let keys = self.ctx.engine.memory.by_remote(&self.ctx.sync.name, &ids).await?;
