@@ -1,2 +1,27 @@
-//! tidegate
-fn main() {}
+//! The binary `tidegate`: one file per command, wiring only. What a command means stands in the engine, the store and
+//! the connectors; here they are put together and their answers are printed.
+
+mod app;
+mod args;
+mod cmd;
+mod demo;
+#[cfg(feature = "failpoints")]
+mod failpoints;
+mod out;
+mod project;
+mod scratch;
+mod secret_input;
+mod shape;
+mod signals;
+mod surroundings;
+mod workshop;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    #[cfg(feature = "failpoints")]
+    failpoints::install();
+    ExitCode::from(app::run(args::Cli::parse()))
+}

@@ -1,0 +1,61 @@
+//! Commands whose parts are not built yet: they say so.
+
+use clap::Subcommand;
+use tidegate_model::Error;
+
+use crate::app::Ending;
+
+/// Commands of later parts. Whatever stands behind them is taken, so that the answer is about the command.
+#[derive(Debug, Subcommand)]
+pub enum Later {
+    /// Sign in to a connection (comes with a later part)
+    #[command(hide = true)]
+    Auth(Rest),
+    /// Print the set-up of a warehouse (comes with a later part)
+    #[command(hide = true)]
+    Setup(Rest),
+    /// Run a plan on a twin (comes with a later part)
+    #[command(hide = true)]
+    Rehearse(Rest),
+    /// Serve a stand-in for a platform (comes with a later part)
+    #[command(hide = true)]
+    Sandbox(Rest),
+    /// The container job (comes with a later part)
+    #[command(hide = true)]
+    BatchSync(Rest),
+    /// Work without a scheduler (comes with a later part)
+    #[command(hide = true)]
+    Work(Rest),
+    /// Who may sign in (comes with a later part)
+    #[command(hide = true)]
+    Users(Rest),
+    /// Tokens of the API (comes with a later part)
+    #[command(hide = true)]
+    Tokens(Rest),
+}
+
+/// Anything.
+#[derive(Debug, clap::Args)]
+pub struct Rest {
+    /// Not read
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, num_args = 0..)]
+    rest: Vec<String>,
+}
+
+/// Says that the command comes later, and what there is today.
+pub fn run(later: &Later) -> Ending {
+    let (name, today) = match later {
+        Later::Auth(_) => {
+            ("auth", "write credentials as `secret:NAME` and put them there with `tidegate secrets set NAME`")
+        }
+        Later::Setup(_) => ("setup", "the grants that a warehouse needs stand in docs/postgres.md and docs/sqlite.md"),
+        Later::Rehearse(_) => ("rehearse", "`tidegate plan SYNC` shows what a run would do"),
+        Later::Sandbox(_) => ("sandbox", "the embedded hub (`type: hub`) needs no account"),
+        Later::BatchSync(_) => ("batch-sync", "`tidegate run` and `tidegate serve` run syncs"),
+        Later::Work(_) => ("work", "`tidegate serve` is scheduler and worker in one process"),
+        Later::Users(_) => ("users", "`tidegate serve` has no sign-in yet and listens on loopback"),
+        Later::Tokens(_) => ("tokens", "`tidegate serve` has no API yet that would need one"),
+    };
+    let error = Error::config(format!("`tidegate {name}` comes with a later part and is not in this build"));
+    Err(error.hint(format!("today: {today}")).into())
+}

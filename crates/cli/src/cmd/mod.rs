@@ -1,0 +1,31 @@
+//! The commands, one file each.
+
+pub mod adopt;
+pub mod apply;
+pub mod cancel;
+pub mod check;
+pub mod completions;
+pub mod conflicts;
+pub mod demo;
+pub mod discover;
+pub mod forget;
+pub mod hub;
+pub mod init;
+pub mod later;
+pub mod logs;
+pub mod pause;
+pub mod plan;
+pub mod rejects;
+pub mod relink;
+pub mod reset;
+pub mod resume;
+pub mod retry;
+pub mod run;
+pub mod runs;
+pub mod schema;
+pub mod secrets;
+pub mod serve;
+pub mod state;
+pub mod undo;
+pub mod verify;
+pub mod why;

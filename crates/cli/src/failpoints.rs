@@ -1,0 +1,50 @@
+//! Stops the process at a named point, for the tests that kill tidegate between every pair of its steps.
+//!
+//! `TIDEGATE_FAILPOINT=name[:n]` kills this process with SIGKILL at the n-th hit of the point (default the first);
+//! `TIDEGATE_FAILPOINT_LOG=FILE` appends the name of each point that is hit. In builds without the feature
+//! `failpoints` none of this exists.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+struct Wish {
+    name: String,
+    hits: u64,
+}
+
+static WISH: OnceLock<Option<Wish>> = OnceLock::new();
+static SEEN: AtomicU64 = AtomicU64::new(0);
+
+/// Installs the hook, if the environment asks for anything.
+pub fn install() {
+    let log = std::env::var_os("TIDEGATE_FAILPOINT_LOG").is_some();
+    let wish = WISH.get_or_init(|| {
+        let text = std::env::var("TIDEGATE_FAILPOINT").ok()?;
+        let (name, hits) = text.split_once(':').unwrap_or((&text, "1"));
+        Some(Wish { name: name.to_owned(), hits: hits.parse().unwrap_or(1) })
+    });
+    if log || wish.is_some() {
+        tidegate_model::failpoint::install(hit);
+    }
+}
+
+fn hit(name: &'static str) {
+    if let Some(path) = std::env::var_os("TIDEGATE_FAILPOINT_LOG") {
+        let file = OpenOptions::new().append(true).create(true).open(&path);
+        if let Err(error) = file.and_then(|mut file| writeln!(file, "{name}")) {
+            crate::out::say(&format!("failpoints: cannot append to {}: {error}", path.display()));
+        }
+    }
+    let Some(Some(wish)) = WISH.get() else { return };
+    if wish.name == name && SEEN.fetch_add(1, Ordering::SeqCst) + 1 == wish.hits {
+        if let Err(error) = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL) {
+            crate::out::say(&format!("failpoints: cannot kill this process: {error}"));
+        }
+        // The signal is on its way; nothing may happen after the point.
+        loop {
+            std::thread::park();
+        }
+    }
+}

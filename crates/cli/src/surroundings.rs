@@ -1,0 +1,79 @@
+//! What the engine is handed: the real clock, ids, randomness, sleep and scratch files.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use tidegate_model::error::{Error, Result};
+use tidegate_model::ports::{Env, Scratch};
+use tidegate_model::{Instant, failpoint};
+
+use crate::scratch::FileScratch;
+
+/// The real world.
+pub struct World {
+    ids: Mutex<ulid::Generator>,
+    scratch_dir: PathBuf,
+}
+
+impl World {
+    /// A world whose scratch files live in this folder, which is made when the first is needed.
+    pub fn new(scratch_dir: PathBuf) -> Self {
+        Self { ids: Mutex::new(ulid::Generator::new()), scratch_dir }
+    }
+}
+
+/// What time it is.
+pub fn now() -> Instant {
+    Instant(jiff::Timestamp::now().as_microsecond())
+}
+
+#[async_trait]
+impl Env for World {
+    fn now(&self) -> Instant {
+        now()
+    }
+
+    fn new_id(&self) -> String {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        // The generator keeps ids of one millisecond in order; past 2^80 of them a random one is as good.
+        ids.generate().unwrap_or_else(|_| ulid::Ulid::new()).to_string()
+    }
+
+    fn random(&self) -> u64 {
+        rand::random()
+    }
+
+    async fn sleep(&self, millis: u64) {
+        tokio::time::sleep(std::time::Duration::from_millis(millis)).await;
+    }
+
+    fn scratch(&self) -> Result<Box<dyn Scratch>> {
+        std::fs::create_dir_all(&self.scratch_dir).map_err(|error| {
+            Error::new(
+                crate::scratch::kind_of(&error),
+                format!("cannot make the folder {}", self.scratch_dir.display()),
+            )
+            .hint("tidegate spills large sorts there: make it writable, or free some space")
+            .cause(error)
+        })?;
+        Ok(Box::new(FileScratch::new(&self.scratch_dir)?))
+    }
+
+    fn failpoint(&self, name: &'static str) {
+        failpoint::hit(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_sort_by_time() {
+        let world = World::new(std::env::temp_dir());
+        let ids: Vec<String> = (0..1_000).map(|_| world.new_id()).collect();
+        assert!(ids.is_sorted());
+        assert_eq!(ids[0].len(), 26);
+    }
+}
