@@ -93,7 +93,8 @@ pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str
     let near = candidates.into_iter().filter_map(|candidate| {
         let lower = candidate.to_lowercase();
         let distance = strsim::damerau_levenshtein(&wanted, &lower);
-        (distance <= allowed && distance < lower.chars().count()).then_some((distance, candidate))
+        (distance <= allowed && distance < lower.chars().count().max(wanted.chars().count()))
+            .then_some((distance, candidate))
     });
     near.min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
 }

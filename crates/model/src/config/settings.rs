@@ -3,7 +3,7 @@
 
 use serde_json::Value as Json;
 
-use super::problem::{Problems, choice_hint};
+use super::problem::{Problems, choice_hint, did_you_mean};
 use super::reference;
 use super::shape::Block;
 use super::yaml::{Data, Node, Scalar, short};
@@ -32,6 +32,7 @@ pub(super) fn check(root: &Node, schema: &Json, common: &Block, problems: &mut P
     let Some(properties) = schema.get("properties").and_then(Json::as_object) else { return };
     let checker = Checker { root: schema };
     let own = |key: &str| common.key(key).is_none();
+    let mut meant: Vec<&str> = Vec::new();
     let names = || properties.keys().map(String::as_str).chain(common.keys.iter().map(|key| key.name));
     for entry in root.entries().iter().filter(|entry| own(&entry.key)) {
         match properties.get(&entry.key) {
@@ -41,12 +42,13 @@ pub(super) fn check(root: &Node, schema: &Json, common: &Block, problems: &mut P
             Some(inner) => checker.value(&entry.value, &entry.key, inner, problems),
             None if schema.get("additionalProperties") == Some(&Json::Bool(true)) => {}
             None => {
+                meant.extend(did_you_mean(&entry.key, names()));
                 let hint = choice_hint(&entry.key, names());
                 problems.add_hint(entry.at, format!("unknown key `{}`", short(&entry.key)), hint);
             }
         }
     }
-    checker.missing(root, "a connection of this type", schema, problems);
+    checker.missing(root, "a connection of this type", schema, &meant, problems);
 }
 
 struct Checker<'s> {
@@ -75,9 +77,21 @@ impl<'s> Checker<'s> {
             None => types.is_empty() || types.contains(&name),
         }
     }
-    fn missing(&self, node: &Node, what: &str, schema: &'s Json, problems: &mut Problems) {
+    /// Of several variants the only one that takes this type, if there is only one.
+    fn variant(&self, schema: &'s Json, name: &str) -> &'s Json {
+        let any = |key: &str| schema.get(key).and_then(Json::as_array);
+        let mut fits =
+            any("anyOf").or_else(|| any("oneOf")).into_iter().flatten().filter(|each| self.takes(each, name));
+        match (fits.next(), fits.next()) {
+            (Some(only), None) => self.follow(only),
+            _ => schema,
+        }
+    }
+    /// Required keys that are neither there nor `meant` by a misspelt one.
+    fn missing(&self, node: &Node, what: &str, schema: &'s Json, meant: &[&str], problems: &mut Problems) {
         let required = self.follow(schema).get("required").and_then(Json::as_array);
-        for name in required.into_iter().flatten().filter_map(Json::as_str).filter(|name| node.get(name).is_none()) {
+        let lacks = |name: &&str| node.get(name).is_none() && !meant.contains(name);
+        for name in required.into_iter().flatten().filter_map(Json::as_str).filter(lacks) {
             problems.add_hint(node.at, format!("{what} needs the key `{name}`"), format!("add `{name}:`"));
         }
     }
@@ -104,6 +118,7 @@ impl<'s> Checker<'s> {
             problems.push(node.at, format!("`{key}`: expected {expected}, found {}", node.describe()), hint);
             return;
         }
+        let schema = self.variant(schema, found);
         if let Some(words) = schema.get("enum").and_then(Json::as_array)
             && let Some(text) = node.raw()
         {
@@ -120,16 +135,19 @@ impl<'s> Checker<'s> {
             node.items().iter().for_each(|item| self.value(item, key, items, problems));
         }
         let Some(properties) = schema.get("properties").and_then(Json::as_object) else { return };
+        let mut meant = Vec::new();
         for entry in node.entries() {
             match properties.get(&entry.key) {
                 Some(inner) => self.value(&entry.value, &entry.key, inner, problems),
                 None if schema.get("additionalProperties") == Some(&Json::Bool(false)) => {
-                    let hint = choice_hint(&entry.key, properties.keys().map(String::as_str));
+                    let names = properties.keys().map(String::as_str);
+                    meant.extend(did_you_mean(&entry.key, names.clone()));
+                    let hint = choice_hint(&entry.key, names);
                     problems.add_hint(entry.at, format!("unknown key `{}`", short(&entry.key)), hint);
                 }
                 None => {}
             }
         }
-        self.missing(node, &format!("`{key}`"), schema, problems);
+        self.missing(node, &format!("`{key}`"), schema, &meant, problems);
     }
 }

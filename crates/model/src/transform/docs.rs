@@ -72,7 +72,7 @@ impl Sample {
         })
     }
     fn markdown(&self) -> String {
-        let code = |text: &str| format!("`{}`", text.replace('|', "\\|"));
+        let code = |text: &str| format!("`{}`", text.replace('|', "\\|").replace('\n', "\\n").replace('\t', "\\t"));
         match self {
             Sample::Null => "NULL".to_owned(),
             Sample::Bool(b) => code(&b.to_string()),
