@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tidegate_model::error::{Error, Result};
 use tidegate_model::ports::Memory;
@@ -25,7 +25,13 @@ pub struct OpenOptions {
     pub key: Option<Secret>,
     /// Postgres: the schema of the state's tables, by default `tidegate`. It is made if it is missing.
     pub schema: Option<String>,
+    /// How long to wait for a lock of another process before the state counts as locked; by default 10 s, longer than
+    /// any transaction of ours.
+    pub lock_wait: Option<Duration>,
 }
+
+/// See [`OpenOptions::lock_wait`].
+const LOCK_WAIT: Duration = Duration::from_secs(10);
 
 /// Opens a state, makes it if it is missing, and brings it to this version's form.
 pub async fn open(url: &str, options: &OpenOptions) -> Result<Arc<dyn Memory>> {
@@ -107,12 +113,13 @@ pub(crate) fn now() -> Instant {
 impl Store {
     /// Opens a state by URL: `sqlite:PATH` or `postgres://…`.
     pub async fn open(url: &str, options: &OpenOptions) -> Result<Self> {
+        let lock_wait = options.lock_wait.unwrap_or(LOCK_WAIT);
         let (backend, keyring) = if let Some(path) = url.strip_prefix("sqlite:") {
-            let db = Sqlite::open(path).await?;
+            let db = Sqlite::open(path, lock_wait).await?;
             let keyring = Keyring::beside(options.key.as_ref(), db.path())?;
             (Backend::Sqlite(db), keyring)
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            let db = Postgres::open(url, options.schema.as_deref()).await?;
+            let db = Postgres::open(url, options.schema.as_deref(), lock_wait).await?;
             (Backend::Postgres(db), Keyring::given(options.key.as_ref())?)
         } else {
             let shown = redact_url(url);

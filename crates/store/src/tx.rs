@@ -3,6 +3,7 @@
 //! The SQL in `ops` is written once, in the dialect that both databases speak; parameters are `$1`, `$2`, ….
 //! What has to be fast is a method of its own here, with an implementation per database.
 
+use std::collections::HashMap;
 use std::future::Future;
 
 use tidegate_model::error::{Error, Result};
@@ -138,6 +139,20 @@ pub(crate) fn column_flags(record: &LedgerRecord) -> i64 {
     column
 }
 
+/// The last record of each key, as later ones replace earlier ones. Settlements come in key order without repeats, so
+/// this mostly only looks.
+pub(crate) fn last_of_each(records: &[LedgerRecord]) -> Vec<&LedgerRecord> {
+    if records.is_sorted_by(|a, b| a.entry.key < b.entry.key) {
+        return records.iter().collect();
+    }
+    let mut last: HashMap<&str, usize> = HashMap::with_capacity(records.len());
+    for (at, record) in records.iter().enumerate() {
+        last.insert(record.entry.key.as_str(), at);
+    }
+    let kept = |(at, record): &(usize, &LedgerRecord)| last.get(record.entry.key.as_str()) == Some(at);
+    records.iter().enumerate().filter(kept).map(|(_, record)| record).collect()
+}
+
 /// One transaction of the state. Methods are called one after the other; an error means that it will be rolled back.
 pub(crate) trait Tx: Send {
     /// Runs a statement; the number of rows it touched.
@@ -152,9 +167,9 @@ pub(crate) trait Tx: Send {
         async move { Ok(rows.await?.into_iter().next()) }
     }
 
-    /// Sets ledger entries with their details; the change of the number of linked ones. Remote ids may swap owners
+    /// Sets ledger entries, each key once, with their details; the change of the number of linked ones. Remote ids may swap owners
     /// within one call.
-    fn put_ledger(&mut self, sync: i64, records: &[LedgerRecord]) -> impl Future<Output = Result<i64>> + Send;
+    fn put_ledger(&mut self, sync: i64, records: &[&LedgerRecord]) -> impl Future<Output = Result<i64>> + Send;
     /// Removes ledger entries with their details; the change of the number of linked ones.
     fn remove_ledger(&mut self, sync: i64, keys: &[Key]) -> impl Future<Output = Result<i64>> + Send;
     /// The next ledger entries in byte order of their keys.

@@ -6,7 +6,7 @@ use tidegate_model::ports::{Lease, Settlement};
 
 use super::leases::{self, Held};
 use super::{conflicts, delivered, history, rejects, runs, spans, state};
-use crate::tx::{P, Tx};
+use crate::tx::{P, Tx, last_of_each};
 
 /// Checks and writes a settlement; the caller commits.
 pub(crate) async fn settle<T: Tx>(tx: &mut T, lease: &Lease, it: &Settlement) -> Result<()> {
@@ -46,7 +46,7 @@ async fn ledger<T: Tx>(tx: &mut T, held: &Held, it: &Settlement) -> Result<()> {
         linked += tx.remove_ledger(held.sync, &it.removed).await?;
     }
     if !it.entries.is_empty() {
-        linked += tx.put_ledger(held.sync, &it.entries).await?;
+        linked += tx.put_ledger(held.sync, &last_of_each(&it.entries)).await?;
     }
     if linked != 0 {
         let sql = "UPDATE syncs SET linked = linked + $2 WHERE id = $1";

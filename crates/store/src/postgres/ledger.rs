@@ -13,26 +13,11 @@ use crate::code::{print_column, print_of};
 use crate::sqlite::taken;
 use crate::tx::{bits, column_flags, damaged};
 
-/// The last of each key, as later ones replace earlier ones. Settlements come in key order without repeats, so this
-/// mostly only looks.
-fn last_of_each(records: &[LedgerRecord]) -> Vec<&LedgerRecord> {
-    if records.is_sorted_by(|a, b| a.entry.key < b.entry.key) {
-        return records.iter().collect();
-    }
-    let mut last: HashMap<&str, usize> = HashMap::with_capacity(records.len());
-    for (at, record) in records.iter().enumerate() {
-        last.insert(record.entry.key.as_str(), at);
-    }
-    let kept = |(at, record): &(usize, &LedgerRecord)| last.get(record.entry.key.as_str()) == Some(at);
-    records.iter().enumerate().filter(kept).map(|(_, record)| record).collect()
-}
-
 fn bytes(key: &Key) -> &[u8] {
     key.as_str().as_bytes()
 }
 
-pub(super) async fn put(session: &mut Session, sync: i64, records: &[LedgerRecord]) -> Result<i64> {
-    let records = last_of_each(records);
+pub(super) async fn put(session: &mut Session, sync: i64, records: &[&LedgerRecord]) -> Result<i64> {
     let keys: Vec<&[u8]> = records.iter().map(|record| bytes(&record.entry.key)).collect();
     let remotes: Vec<Option<&[u8]>> =
         records.iter().map(|record| record.entry.remote.as_ref().map(|id| id.as_str().as_bytes())).collect();
@@ -54,12 +39,12 @@ pub(super) async fn put(session: &mut Session, sync: i64, records: &[LedgerRecor
     let statement = session.prepared(sql).await?;
     let done = session.client.execute(&statement, &[&sync, &keys, &remotes, &flags, &warehouse, &platform]).await;
     if let Err(error) = done {
-        return Err(match owner(&error, &records) {
+        return Err(match owner(&error, records) {
             Some(key) => taken(key),
             None => session.fail(&error),
         });
     }
-    put_details(session, sync, &records, before.details > 0).await?;
+    put_details(session, sync, records, before.details > 0).await?;
     let linked = flags.iter().filter(|flags| **flags & bits::LINKED != 0).count();
     Ok(i64::try_from(linked).unwrap_or(i64::MAX) - before.linked)
 }

@@ -31,8 +31,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// scan of the ledger must never become a sort of it. A commit is on disk when it returns, whatever the server's
 /// default; a lock is waited for a while, and a frozen process does not keep its locks for ever.
 const SETTINGS: &str = "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; \
-    SET enable_mergejoin = off; SET jit = off; SET lock_timeout = '10s'; \
-    SET idle_in_transaction_session_timeout = '60s'; SET client_min_messages = warning; SET timezone = 'UTC'; \
+    SET enable_mergejoin = off; SET jit = off; SET idle_in_transaction_session_timeout = '60s'; SET client_min_messages = warning; SET timezone = 'UTC'; \
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
 /// What a session is used for.
@@ -50,6 +49,7 @@ pub(crate) struct Postgres {
     config: Config,
     tls: MakeRustlsConnect,
     schema: String,
+    lock_wait: Duration,
     place: Arc<Place>,
     idle: Mutex<Vec<Session>>,
     permits: Arc<Semaphore>,
@@ -57,15 +57,18 @@ pub(crate) struct Postgres {
 
 impl Postgres {
     /// Connects, and makes or migrates the state's schema.
-    pub(crate) async fn open(url: &str, schema: Option<&str>) -> Result<Self> {
+    pub(crate) async fn open(url: &str, schema: Option<&str>, lock_wait: Duration) -> Result<Self> {
         let address = address::parse(url)?;
         let tls = tls::connector(&address.trust)?;
         let mut config = address.config;
-        config.application_name("tidegate").connect_timeout(CONNECT).tcp_user_timeout(SILENCE).keepalives_idle(SILENCE);
+        if config.get_application_name().is_none() {
+            config.application_name("tidegate");
+        }
+        config.connect_timeout(CONNECT).tcp_user_timeout(SILENCE).keepalives_idle(SILENCE);
         let place = Arc::new(Place { shown: address.shown });
         let schema = schema.unwrap_or("tidegate").to_owned();
         let permits = Arc::new(Semaphore::new(SESSIONS_MAX));
-        let db = Self { config, tls, schema, place, idle: Mutex::default(), permits };
+        let db = Self { config, tls, schema, lock_wait, place, idle: Mutex::default(), permits };
         let mut session = db.connect(db.permit().await?).await?;
         migrate::migrate(&mut session, &db.schema).await?;
         db.give_back(session);
@@ -82,7 +85,11 @@ impl Postgres {
             self.config.connect(self.tls.clone()).await.map_err(|error| self.place.unreachable(&error))?;
         // Ends when the client is dropped or the server hangs up; a failure shows in the client's next call.
         let _detached = tokio::spawn(connection);
-        let path = format!("SET search_path TO {}; {SETTINGS}", migrate::quoted(&self.schema));
+        let path = format!(
+            "SET search_path TO {}; SET lock_timeout = {}; {SETTINGS}",
+            migrate::quoted(&self.schema),
+            self.lock_wait.as_millis()
+        );
         let session = Session::new(client, Arc::clone(&self.place), permit);
         session.batch(&path).await?;
         Ok(session)

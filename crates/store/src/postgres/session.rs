@@ -107,7 +107,7 @@ impl Tx for Session {
         rows.iter().map(cells).collect()
     }
 
-    async fn put_ledger(&mut self, sync: i64, records: &[LedgerRecord]) -> Result<i64> {
+    async fn put_ledger(&mut self, sync: i64, records: &[&LedgerRecord]) -> Result<i64> {
         super::ledger::put(self, sync, records).await
     }
     async fn remove_ledger(&mut self, sync: i64, keys: &[Key]) -> Result<i64> {

@@ -16,8 +16,6 @@ use tidegate_model::record::{Key, RemoteId};
 use super::error::classify;
 use crate::tx::{Cell, P, Row, Tx};
 
-/// How long to wait for another process before the file counts as locked: longer than any transaction of ours.
-const BUSY: Duration = Duration::from_secs(10);
 /// Statements kept prepared: more than tidegate has.
 const STATEMENTS: usize = 160;
 /// Pages of the write-ahead log before it is moved into the file (32 MB): rare enough that bulk writes do not pay
@@ -41,11 +39,11 @@ pub(crate) struct Conn {
 }
 
 impl Conn {
-    pub(crate) fn open(path: &Path, role: Role) -> Result<Self> {
+    pub(crate) fn open(path: &Path, role: Role, lock_wait: Duration) -> Result<Self> {
         let open = || {
             let db =
                 Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-            db.busy_timeout(BUSY)?;
+            db.busy_timeout(lock_wait)?;
             db.set_prepared_statement_cache_capacity(STATEMENTS);
             // FULL: a transaction is on disk when it returns, power loss or not.
             let cache_kb = if role == Role::Writer { 16_384 } else { 4_096 };
@@ -169,7 +167,7 @@ impl Tx for Conn {
     fn rows(&mut self, sql: &str, params: &[P<'_>]) -> impl Future<Output = Result<Vec<Row>>> + Send {
         ready(self.rows_now(sql, params).map_err(|error| self.fail(&error)))
     }
-    fn put_ledger(&mut self, sync: i64, records: &[LedgerRecord]) -> impl Future<Output = Result<i64>> + Send {
+    fn put_ledger(&mut self, sync: i64, records: &[&LedgerRecord]) -> impl Future<Output = Result<i64>> + Send {
         ready(self.put_ledger_now(sync, records))
     }
     fn remove_ledger(&mut self, sync: i64, keys: &[Key]) -> impl Future<Output = Result<i64>> + Send {

@@ -35,8 +35,9 @@ fn linked(flags: i64) -> i64 {
 }
 
 impl Conn {
-    pub(super) fn put_ledger_now(&self, sync: i64, records: &[LedgerRecord]) -> Result<i64> {
-        let (mut linked, blocked) = self.upsert_all(sync, records.iter()).map_err(|error| self.fail(&error))?;
+    pub(super) fn put_ledger_now(&self, sync: i64, records: &[&LedgerRecord]) -> Result<i64> {
+        let (mut linked, blocked) =
+            self.upsert_all(sync, records.iter().copied()).map_err(|error| self.fail(&error))?;
         if blocked.is_empty() {
             return Ok(linked);
         }

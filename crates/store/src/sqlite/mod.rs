@@ -8,6 +8,7 @@ mod migrate;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tidegate_model::error::{Error, Result};
 use tokio::sync::Semaphore;
@@ -20,6 +21,7 @@ const READERS_MAX: usize = 4;
 
 pub(crate) struct Sqlite {
     path: PathBuf,
+    lock_wait: Duration,
     writer: Arc<tokio::sync::Mutex<Conn>>,
     readers: Arc<Mutex<Vec<Conn>>>,
     permits: Arc<Semaphore>,
@@ -27,7 +29,7 @@ pub(crate) struct Sqlite {
 
 impl Sqlite {
     /// Opens a state file, makes it and its folder if they are missing, and migrates it.
-    pub(crate) async fn open(path: &str) -> Result<Self> {
+    pub(crate) async fn open(path: &str, lock_wait: Duration) -> Result<Self> {
         if path.is_empty() || path == ":memory:" {
             return Err(Error::config("the state needs a file: sqlite:PATH names none")
                 .hint("set `state:` in tidegate.yaml, for example to sqlite:.tidegate/state.db"));
@@ -36,13 +38,14 @@ impl Sqlite {
         let open = path.clone();
         let writer = off(move || {
             files::prepare(&open)?;
-            let mut writer = Conn::open(&open, conn::Role::Writer)?;
+            let mut writer = Conn::open(&open, conn::Role::Writer, lock_wait)?;
             migrate::migrate(&mut writer)?;
             Ok(writer)
         })
         .await?;
         Ok(Self {
             path,
+            lock_wait,
             writer: Arc::new(tokio::sync::Mutex::new(writer)),
             readers: Arc::default(),
             permits: Arc::new(Semaphore::new(READERS_MAX)),
@@ -71,12 +74,12 @@ impl Sqlite {
     {
         let permit = Arc::clone(&self.permits).acquire_owned().await;
         let permit = permit.map_err(|_| Error::internal("the readers of the state were closed"))?;
-        let (readers, path) = (Arc::clone(&self.readers), self.path.clone());
+        let (readers, path, lock_wait) = (Arc::clone(&self.readers), self.path.clone(), self.lock_wait);
         off(move || {
             let idle = readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut conn = match idle {
                 Some(conn) => conn,
-                None => Conn::open(&path, conn::Role::Reader)?,
+                None => Conn::open(&path, conn::Role::Reader, lock_wait)?,
             };
             let out = conn.transaction("BEGIN", work);
             readers.lock().unwrap_or_else(PoisonError::into_inner).push(conn);

@@ -1,0 +1,147 @@
+//! Runs, their books and logs, settings, and budgets.
+
+use std::sync::Arc;
+
+use tidegate_model::ports::Memory;
+use tidegate_model::run::{Books, RunError, RunStatus};
+
+use crate::base::*;
+
+on_both!(
+    settlements_add_to_the_books,
+    runs_are_listed_newest_first,
+    logs_are_read_on,
+    a_run_can_be_asked_to_stop,
+    settings_are_found_by_prefix,
+    a_budget_is_never_overdrawn,
+    the_store_knows_itself,
+);
+
+fn books(read: u64) -> Books {
+    let mut books = Books::default();
+    books.to_platform.read = read;
+    books.to_warehouse.requests = 1;
+    books
+}
+
+async fn settlements_add_to_the_books(place: &Place) {
+    let store = place.open().await;
+    let lease = start(&store).await;
+    let mut expected = Books::default();
+    for read in [3, 40] {
+        let mut it = settlement();
+        it.books = books(read);
+        store.settle(&lease, &it).await.unwrap();
+        expected.add(&it.books);
+    }
+    assert_eq!(store.run(RUN).await.unwrap().unwrap().books, expected);
+
+    let mut done = run(RUN);
+    done.status = RunStatus::Failed;
+    done.books = books(5);
+    done.finished_at = Some(at(200));
+    done.error = Some(RunError { code: "data".into(), message: "no".into(), hint: Some("yes".into()) });
+    store.put_run(&lease, &done).await.unwrap();
+    assert_eq!(store.run(RUN).await.unwrap(), Some(done), "the books of a record replace");
+    assert_eq!(store.run("01NOBODY").await.unwrap(), None);
+}
+
+async fn runs_are_listed_newest_first(place: &Place) {
+    let store = place.open().await;
+    let lease = start(&store).await;
+    let other = store.claim("deals", "worker-1", at(100)).await.unwrap();
+    for (id, second) in [("01B", 300), ("01C", 200)] {
+        let mut record = run(id);
+        record.started_at = at(second);
+        store.put_run(&lease, &record).await.unwrap();
+    }
+    let mut record = run("01D");
+    record.sync = "deals".into();
+    store.put_run(&other, &record).await.unwrap();
+    let ids = |runs: Vec<tidegate_model::run::RunRecord>| runs.into_iter().map(|run| run.run).collect::<Vec<_>>();
+    assert_eq!(ids(store.runs(Some(SYNC), 10).await.unwrap()), ["01B", "01C", RUN]);
+    assert_eq!(ids(store.runs(None, 3).await.unwrap()), ["01B", "01C", "01D"]);
+}
+
+async fn logs_are_read_on(place: &Place) {
+    let store = place.open().await;
+    for number in 0..5 {
+        store.log(RUN, at(number), &format!("line {number} 'ü\u{0}")).await.unwrap();
+        store.log("01OTHER", at(number), "other").await.unwrap();
+    }
+    let lines = store.log_lines(RUN, 0).await.unwrap();
+    assert_eq!(lines.len(), 5);
+    assert_eq!((lines[4].1, lines[4].2.as_str()), (at(4), "line 4 'ü\u{fffd}"));
+    assert_eq!(store.log_lines(RUN, lines[2].0).await.unwrap(), lines[3..]);
+}
+
+async fn a_run_can_be_asked_to_stop(place: &Place) {
+    let store = place.open().await;
+    let lease = start(&store).await;
+    assert!(!store.cancel_requested(RUN).await.unwrap());
+    assert!(!store.request_cancel("01NOBODY").await.unwrap());
+    assert!(store.request_cancel(RUN).await.unwrap());
+    store.put_run(&lease, &run(RUN)).await.unwrap();
+    assert!(store.cancel_requested(RUN).await.unwrap(), "the wish outlives an update of the run");
+    let mut done = run(RUN);
+    done.finished_at = Some(at(200));
+    store.put_run(&lease, &done).await.unwrap();
+    assert!(!store.request_cancel(RUN).await.unwrap(), "what has ended cannot be stopped");
+}
+
+async fn settings_are_found_by_prefix(place: &Place) {
+    let store = place.open().await;
+    for (name, value) in [("paused:a", "1"), ("paused:ü", "2"), ("pausedXa", "3"), ("paused%", "4")] {
+        store.set_setting(name, Some(value)).await.unwrap();
+    }
+    store.set_setting("paused:a", Some("5")).await.unwrap();
+    let found = store.settings("paused:").await.unwrap();
+    assert_eq!(
+        found.into_iter().collect::<Vec<_>>(),
+        [("paused:a".into(), "5".into()), ("paused:ü".into(), "2".into())]
+    );
+    store.set_setting("paused:a", None).await.unwrap();
+    store.set_setting("paused:nobody", None).await.unwrap();
+    assert_eq!(store.settings("").await.unwrap().len(), 3);
+    assert_eq!(store.settings("paused:ü").await.unwrap().len(), 1);
+}
+
+async fn a_budget_is_never_overdrawn(place: &Place) {
+    let stores = [Arc::new(place.open().await), Arc::new(place.open().await)];
+    let draws: Vec<_> = (0..20)
+        .map(|number| {
+            let store = Arc::clone(&stores[number % 2]);
+            tokio::spawn(async move { store.draw("crm", "records", 1_000, 100, 7).await.unwrap() })
+        })
+        .collect();
+    let mut granted = 0;
+    for draw in draws {
+        granted += draw.await.unwrap();
+    }
+    assert_eq!(granted, 100, "all of it, and not one more");
+    let store = &stores[0];
+    assert_eq!(store.draw("crm", "records", 1_000, 100, 1).await.unwrap(), 0);
+    assert_eq!(store.draw("crm", "records", 1_000, 150, 60).await.unwrap(), 50, "the limit was raised");
+    assert_eq!(store.draw("crm", "requests", 1_000, 5, 7).await.unwrap(), 5, "units are apart");
+    assert_eq!(store.draw("crm2", "records", 1_000, 5, 2).await.unwrap(), 2, "accounts are apart");
+    assert_eq!(store.draw("crm", "records", 1_001, 100, 100).await.unwrap(), 100, "a new second");
+    assert_eq!(store.draw("crm", "records", 1_002, u64::MAX, u64::MAX).await.unwrap(), u64::MAX);
+    assert_eq!(store.draw("crm", "records", 5_000, 10, 1).await.unwrap(), 1);
+    assert_eq!(store.draw("crm", "records", 1_000, 10, 10).await.unwrap(), 10, "old blocks are gone");
+}
+
+async fn the_store_knows_itself(place: &Place) {
+    let store = place.open().await;
+    let (id, print_key) = (store.store_id().await.unwrap(), store.print_key().await.unwrap());
+    let again = place.open().await;
+    assert_eq!(again.store_id().await.unwrap(), id);
+    assert_eq!(again.print_key().await.unwrap(), print_key);
+    assert_ne!(print_key, [0; 16]);
+    let other = if place.is_sqlite() { Place::sqlite() } else { Place::postgres() };
+    let stranger = other.open().await;
+    assert_ne!(stranger.store_id().await.unwrap(), id);
+    assert_ne!(stranger.print_key().await.unwrap(), print_key);
+    if !other.is_sqlite() {
+        other.drop_schema().await;
+    }
+}
