@@ -1,1 +1,7 @@
-//! tidegate platforms
+//! The right wing: platforms, systems that work with customers. Each connector is a folder here and a line in
+//! [`list`]; nothing else in the tree says its name. Connectors classify; they never retry, log a failure or decide.
+
+pub mod hub;
+pub mod list;
+
+pub use list::{Connector, OpenContext, kinds, open};

@@ -1,0 +1,44 @@
+//! The platforms: a plain list. A connector is one folder and one line.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tidegate_model::ports::Platform;
+use tidegate_model::{Error, Result};
+
+/// What a connector is told besides its configuration.
+#[derive(Debug, Clone)]
+pub struct OpenContext {
+    /// The project's folder; relative paths start here.
+    pub project_dir: PathBuf,
+    /// The connection's name.
+    pub name: String,
+}
+
+/// One kind of platform.
+pub struct Connector {
+    /// `type:` of its connections.
+    pub kind: &'static str,
+    /// JSON Schema of its configuration.
+    pub schema: fn() -> serde_json::Value,
+    /// Opens it. Nothing is reached before the first call.
+    pub open: fn(&serde_json::Value, &OpenContext) -> Result<Arc<dyn Platform>>,
+}
+
+/// All of them.
+pub const LIST: &[Connector] =
+    &[Connector { kind: "hub", schema: crate::hub::config_schema, open: crate::hub::open_platform }];
+
+/// Opens a platform by its type and configuration (secrets filled in, `type` and common keys may be among it).
+pub fn open(kind: &str, config: &serde_json::Value, context: &OpenContext) -> Result<Arc<dyn Platform>> {
+    let connector = LIST.iter().find(|connector| connector.kind == kind).ok_or_else(|| {
+        Error::config(format!("the connection {} has the type {kind:?}, which is no platform", context.name))
+            .hint(format!("platforms are: {}", kinds().join(", ")))
+    })?;
+    (connector.open)(config, context)
+}
+
+/// The types of platforms.
+pub fn kinds() -> Vec<&'static str> {
+    LIST.iter().map(|connector| connector.kind).collect()
+}
