@@ -18,7 +18,7 @@ use tidegate_model::sync::{OnMisfit, Target};
 use tidegate_model::value::{Type, Value};
 
 use super::map::{MappedField, Mapping};
-pub use keys::KEY;
+pub use keys::{KEY, key_of};
 use keys::{KeyColumn, Keys};
 
 /// Pages of one side on their way to the other.

@@ -1,12 +1,142 @@
 //! The columnar path: time series, datasets and exports, page by page and never row by row.
+//!
+//! `source` reads pages in the right order and judges rows before they are mapped; `work` loads mapped pages and
+//! settles them; `cursor`, `full`, `replace` and `ledger` are the four ways through.
 
-use tidegate_model::error::Result;
+mod cursor;
+mod full;
+mod groups;
+mod ledger;
+mod note;
+mod open;
+mod replace;
+mod source;
+mod window;
+mod work;
+
+use std::sync::Arc;
+
+use tidegate_model::error::{Error, Result};
+use tidegate_model::record::Key;
 use tidegate_model::run::RunRecord;
+use tidegate_model::sync::{Changes, Target, WriteMode};
 
 use super::context::Ctx;
+use crate::plan::columns::Columns;
+use work::Work;
 
 /// Runs a sync of columns (called by `run/mod.rs` under the claimed lease, after the preflight).
 pub(crate) async fn run(ctx: &Ctx, run: &mut RunRecord) -> Result<()> {
-    let _ = (ctx, run);
-    Err(tidegate_model::Error::internal("the columnar path is being written"))
+    let way = Way::of(ctx)?;
+    if ctx.targets().is_empty() {
+        return Ok(());
+    }
+    run.mode = match way {
+        Way::Cursor if !ctx.options.full => "cursor",
+        Way::Cursor | Way::Full | Way::Ledger => "full",
+        Way::Replace => "replace",
+    }
+    .to_owned();
+    let columns = Arc::new(way.columns(ctx));
+    let mut work = Work::new(ctx, run, columns, way.mode(ctx)?).await?;
+    open::resume(&mut work).await?;
+    ctx.engine.env.failpoint("columnar.resumed");
+    match way {
+        Way::Cursor => cursor::run(&mut work).await,
+        Way::Full => full::run(&mut work).await,
+        Way::Ledger => ledger::run(&mut work).await,
+        Way::Replace => replace::run(&mut work).await,
+    }
+}
+
+/// Tries open rejects again (of one key, if given): their source rows are read and just these are delivered.
+pub(crate) async fn retry(ctx: &Ctx, run: &mut RunRecord, key: Option<&Key>) -> Result<()> {
+    let way = Way::of(ctx)?;
+    if !matches!(way, Way::Cursor | Way::Full) {
+        return Err(Error::config(format!(
+            "sync {} writes its rows as a whole; none can be tried alone",
+            ctx.sync.name
+        ))
+        .hint(format!("mend the rows and `tidegate run {}`", ctx.sync.name)));
+    }
+    run.mode = "retry".to_owned();
+    let mut work = Work::new(ctx, run, Arc::new(way.columns(ctx)), way.mode(ctx)?).await?;
+    open::resume(&mut work).await?;
+    let keys = match key {
+        Some(key) => vec![key.clone()],
+        None => work.open_keys(),
+    };
+    open::retry(&mut work, keys, None).await
+}
+
+/// How rows find their way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// After a cursor, towards the platform.
+    Cursor,
+    /// A complete read towards a platform that deduplicates by key.
+    Full,
+    /// A complete read; keys that the ledger lacks are appended.
+    Ledger,
+    /// Clear and rewrite.
+    Replace,
+}
+
+impl Way {
+    fn of(ctx: &Ctx) -> Result<Self> {
+        let sync = &ctx.sync;
+        let bad = |why: &str, hint: &str| Err(Error::config(format!("sync {}: {why}", sync.name)).hint(hint));
+        if sync.two_way() {
+            return bad("time series, datasets, `append` and `replace` flow one way", "set `direction: to_platform`");
+        }
+        let to = target(ctx);
+        match (sync.write, sync.changes, to) {
+            (WriteMode::Update | WriteMode::Mirror, ..) => bad(
+                "rows of a series or dataset cannot be updated or mirrored alone",
+                "use `write: upsert` or `replace`",
+            ),
+            (WriteMode::Replace, Changes::Cursor, _) => {
+                bad("`replace` needs every row, and `cursor` reads only new ones", "set `changes: full`")
+            }
+            (_, Changes::Stream | Changes::Tracking, _) => {
+                bad("this warehouse's change history cannot be followed for rows", "set `changes: cursor` or `full`")
+            }
+            (_, Changes::Cursor, Target::Warehouse) => {
+                bad("a platform is not read by cursor", "leave out `changes` and `cursor`")
+            }
+            (WriteMode::Replace, ..) => Ok(Self::Replace),
+            (_, Changes::Cursor, Target::Platform) => Ok(Self::Cursor),
+            (WriteMode::Append, _, Target::Platform) if !ctx.abilities.exactly_once => Ok(Self::Ledger),
+            (_, _, Target::Platform) => Ok(Self::Full),
+            (WriteMode::Append, _, Target::Warehouse) => Ok(Self::Ledger),
+            (WriteMode::Upsert | WriteMode::Insert, _, Target::Warehouse) => {
+                bad("rows of a series or dataset go to a warehouse by `append` or `replace`", "set `write: replace`")
+            }
+        }
+    }
+
+    fn mode(self, ctx: &Ctx) -> Result<tidegate_model::ports::LoadMode> {
+        use tidegate_model::ports::LoadMode;
+        Ok(match (self, ctx.sync.write) {
+            (Self::Replace, _) => {
+                let forced = ctx.options.force_guards.iter().any(|guard| guard == "max_shrink_pct");
+                LoadMode::Replace { max_shrink_pct: ctx.sync.guards.max_shrink_pct.filter(|_| !forced) }
+            }
+            (_, WriteMode::Upsert) => LoadMode::Merge,
+            _ => LoadMode::Append,
+        })
+    }
+
+    fn columns(self, ctx: &Ctx) -> Columns {
+        let extra = match self {
+            Self::Ledger if ctx.sync.append_versions => ledger::version_columns(ctx),
+            _ => Vec::new(),
+        };
+        Columns::new(ctx.mapping.clone(), target(ctx), extra)
+    }
+}
+
+/// The side that is written.
+fn target(ctx: &Ctx) -> Target {
+    if ctx.sync.direction.reaches(Target::Platform) { Target::Platform } else { Target::Warehouse }
 }

@@ -130,7 +130,7 @@ impl Keys {
 }
 
 /// The key of a row of an array of canonical keys.
-pub(super) fn key_of(array: &ArrayRef, row: usize) -> Option<Key> {
+pub fn key_of(array: &ArrayRef, row: usize) -> Option<Key> {
     if row >= array.len() || array.is_null(row) {
         return None;
     }

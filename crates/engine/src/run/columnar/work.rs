@@ -1,0 +1,427 @@
+//! The common part of all ways: load a mapped page once, settle it, keep the books.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use tidegate_model::change::{FieldReject, Reject};
+use tidegate_model::error::{Error, ErrorKind, Result};
+use tidegate_model::page::{Held, Page, Pages};
+use tidegate_model::ports::{
+    Delivered, IntentBatch, LedgerRecord, Load, LoadMode, Loaded, MAX_REJECTS_LISTED, PAGE_ROWS, Progress, Settlement,
+    StatePatch,
+};
+use tidegate_model::record::Key;
+use tidegate_model::run::{Counts, RunRecord};
+use tidegate_model::schema::Source;
+use tidegate_model::span::{OpId, Position, Span};
+use tidegate_model::sync::{DatasetLink, OnUncertain, Target};
+
+use super::note::{Note, entry};
+use crate::plan::columns::{Columns, MappedPage, RowReject};
+use crate::plan::guard;
+use crate::run::context::Ctx;
+use crate::run::deliver::guard_error;
+use crate::run::retry;
+
+/// Rows of a page in bulk, for up to [`WIDE`] columns.
+const BULK_ROWS: usize = 65_536;
+/// Columns up to which a bulk page stays in its budget; wider pages have fewer rows.
+const WIDE: usize = 16;
+
+/// A page ready to be delivered.
+#[derive(Default)]
+pub(super) struct Batch {
+    /// Mapped pages; one but when an interrupted span is read again.
+    pub(super) pages: Vec<MappedPage>,
+    /// Rows considered.
+    pub(super) read: u64,
+    /// Rows among them that were delivered before.
+    pub(super) known: u64,
+    /// Where the source stands after it; `None` if it does not move.
+    pub(super) to: Option<Position>,
+    /// What is remembered once it has landed.
+    pub(super) note: Option<Note>,
+    /// Remembered orders below this are forgotten with it.
+    pub(super) forget_below: Option<i64>,
+}
+
+impl Batch {
+    pub(super) fn rows(&self) -> u64 {
+        self.pages.iter().map(|page| page.rows.num_rows() as u64).sum()
+    }
+    pub(super) fn rejected(&self) -> u64 {
+        self.pages.iter().map(|page| page.rejected).sum()
+    }
+    fn dropped(&self) -> u64 {
+        self.pages.iter().map(|page| page.dropped).sum()
+    }
+    fn held(&self) -> VecDeque<Page> {
+        let full = self.pages.iter().filter(|page| page.rows.num_rows() > 0);
+        full.map(|page| Page::new(page.rows.clone())).collect()
+    }
+    /// The key of a loaded row.
+    fn key(&self, mut row: u64) -> Option<Key> {
+        for page in &self.pages {
+            let rows = page.rows.num_rows() as u64;
+            if row < rows {
+                return page.key(usize::try_from(row).ok()?);
+            }
+            row -= rows;
+        }
+        None
+    }
+}
+
+/// One run of a columnar sync.
+pub(super) struct Work<'a> {
+    pub(super) ctx: &'a Ctx,
+    pub(super) run: &'a mut RunRecord,
+    pub(super) columns: Arc<Columns>,
+    pub(super) to: Target,
+    pub(super) mode: LoadMode,
+    /// Where the warehouse stands now.
+    pub(super) position: Option<Position>,
+    /// Keys with open rejects towards the target.
+    open: HashSet<Key>,
+    first: bool,
+}
+
+impl<'a> Work<'a> {
+    pub(super) async fn new(
+        ctx: &'a Ctx,
+        run: &'a mut RunRecord,
+        columns: Arc<Columns>,
+        mode: LoadMode,
+    ) -> Result<Self> {
+        let to = super::target(ctx);
+        let open = ctx.engine.memory.rejected_keys(&ctx.sync.name, to).await?.into_iter().collect();
+        let (position, first) = (ctx.state.warehouse.clone(), !ctx.state.full_settled);
+        Ok(Self { ctx, run, columns, to, mode, position, open, first })
+    }
+
+    /// Keys with open rejects, in order.
+    pub(super) fn open_keys(&self) -> Vec<Key> {
+        let mut keys: Vec<Key> = self.open.iter().cloned().collect();
+        keys.sort();
+        keys
+    }
+
+    /// Rows of a page of the source.
+    pub(super) fn page_rows(&self) -> usize {
+        if let Some(rows) = self.ctx.sync.batch_size {
+            return usize::try_from(rows).unwrap_or(PAGE_ROWS).max(1);
+        }
+        let columns = self.columns.sources().len() + 1;
+        let bulk = if columns <= WIDE { BULK_ROWS } else { (BULK_ROWS * WIDE / columns).max(1_024) };
+        match self.to {
+            Target::Platform => bulk.min(usize::try_from(self.ctx.abilities.max_batch).unwrap_or(bulk)).max(1),
+            Target::Warehouse => bulk,
+        }
+    }
+
+    /// Whether a call with a known operation may be sent again after its answer was lost.
+    pub(super) fn keyed(&self) -> bool {
+        self.to == Target::Warehouse || self.ctx.abilities.exactly_once
+    }
+
+    fn span(&self, to: Option<Position>) -> Span {
+        Span {
+            id: self.ctx.engine.env.new_id(),
+            sync: self.ctx.sync.name.clone(),
+            run: self.ctx.run.clone(),
+            from: self.position.clone(),
+            to,
+            batch_rows: u32::try_from(self.page_rows()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Opens a span before its first effect, with what has to be known should the process end in its middle.
+    pub(super) async fn open_span(&self, batch: &Batch) -> Result<Span> {
+        let span = self.span(batch.to.clone());
+        let (memory, lease) = (&self.ctx.engine.memory, &self.ctx.lease);
+        memory.open_span(lease, &span).await?;
+        self.ctx.engine.env.failpoint("columnar.span_opened");
+        if let Some(note) = batch.note.as_ref().filter(|note| !note.is_empty()) {
+            let payload = note.encode()?;
+            let intent = IntentBatch { span: span.id.clone(), number: 0, to: self.to, payload, answer: None };
+            memory.intend(lease, &intent).await?;
+            self.ctx.engine.env.failpoint("columnar.intended");
+        }
+        Ok(span)
+    }
+
+    /// Loads a batch's pages, again where that does no harm.
+    pub(super) async fn load_batch(&self, batch: &Batch, op: &OpId) -> Result<Loaded> {
+        if batch.rows() == 0 {
+            return Ok(Loaded::default());
+        }
+        let loaded = self.load(op, batch.rows(), async || Ok(Box::new(Held(batch.held())) as Pages)).await;
+        self.ctx.engine.env.failpoint("columnar.loaded");
+        loaded
+    }
+
+    /// Loads pages under an operation; each attempt makes its own stream.
+    pub(super) async fn load(&self, op: &OpId, rows: u64, pages: impl AsyncFn() -> Result<Pages>) -> Result<Loaded> {
+        let ctx = self.ctx;
+        let load = Load {
+            mode: self.mode.clone(),
+            key: Some(self.columns.key_name().to_owned()),
+            op: op.clone(),
+            fence: ctx.fence.clone(),
+            link: self.link(),
+        };
+        let keyed = self.keyed() || ctx.sync.on_uncertain == OnUncertain::Resend;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            ctx.options.cancel.check()?;
+            let stream = pages().await?;
+            let error = match self.call(&load, rows, stream).await {
+                Ok(mut loaded) => {
+                    loaded.requests = loaded.requests.max(1) + u64::from(attempt - 1);
+                    return Ok(loaded);
+                }
+                Err(error) => error,
+            };
+            let Some(wait) = retry::wait_after(&error, attempt, keyed, ctx.engine.env.random()) else {
+                return Err(error);
+            };
+            ctx.log(&format!("load failed ({}), trying again in {wait} ms", error.code())).await?;
+            retry::pause(&*ctx.engine.env, &ctx.options.cancel, wait).await?;
+        }
+    }
+
+    async fn call(&self, load: &Load, rows: u64, pages: Pages) -> Result<Loaded> {
+        let ctx = self.ctx;
+        match self.to {
+            Target::Platform => {
+                retry::take(&ctx.engine, &ctx.job.quota, &ctx.options.cancel, rows).await?;
+                ctx.job.platform.load(&ctx.sync.model, load, pages).await
+            }
+            Target::Warehouse => match &ctx.sync.source {
+                Source::Relation(relation) => ctx.job.warehouse.load(relation, load, pages).await,
+                Source::Query(_) => {
+                    Err(Error::config("a query cannot be written").hint("name a table instead of `query:`"))
+                }
+            },
+        }
+    }
+
+    /// The link's columns by the names that mapped pages give them.
+    fn link(&self) -> DatasetLink {
+        let name = |column: &Option<String>| {
+            column.as_ref().map(|column| self.columns.target_name(column).unwrap_or_else(|| column.clone()))
+        };
+        let link = &self.ctx.sync.link;
+        DatasetLink { company: name(&link.company), enduser: name(&link.enduser) }
+    }
+
+    /// Delivers a batch whose load has been answered: settles it, or counts it and stops.
+    pub(super) async fn settle(&mut self, span: Span, batch: Batch, loaded: Result<Loaded>) -> Result<()> {
+        let loaded = match loaded {
+            Ok(loaded) => loaded,
+            Err(error) if error.kind == ErrorKind::Lost && !self.keyed() => {
+                return self.hold_uncertain(span, batch, error).await;
+            }
+            Err(error) => {
+                self.count_ahead(&batch, error.kind == ErrorKind::Lost);
+                return Err(error);
+            }
+        };
+        let counts = counts(&batch, &loaded);
+        let settlement = self.settlement(span.clone(), &batch, &loaded, counts);
+        self.commit(&settlement).await?;
+        self.position = span.to.or(span.from);
+        self.progress("write");
+        self.guard(0)
+    }
+
+    /// Settles and keeps the run's books in step with the store's.
+    pub(super) async fn commit(&mut self, settlement: &Settlement) -> Result<()> {
+        self.ctx.engine.env.failpoint("columnar.before_settle");
+        self.ctx.engine.memory.settle(&self.ctx.lease, settlement).await?;
+        self.run.books.add(&settlement.books);
+        for (key, _) in &settlement.delivered_to {
+            self.open.remove(key);
+        }
+        self.open.extend(settlement.rejects.iter().filter_map(|reject| reject.key.clone()));
+        self.ctx.engine.env.failpoint("columnar.settled");
+        Ok(())
+    }
+
+    pub(super) fn settlement(&self, span: Span, batch: &Batch, loaded: &Loaded, counts: Counts) -> Settlement {
+        let mut refused: Vec<u64> = loaded.rejected.iter().map(|(row, _)| *row).collect();
+        refused.sort_unstable();
+        let mut settlement = Settlement { run: self.ctx.run.clone(), ..Settlement::default() };
+        settlement.rejects = self.mapping_rejects(batch);
+        // Rows of a replayed load are named by number: they are the same rows only if there are as many.
+        let same = !loaded.replayed || batch.rows() == total(loaded);
+        settlement.rejects.extend(
+            loaded
+                .rejected
+                .iter()
+                .map(|(row, why)| self.reject(if same { batch.key(*row) } else { None }, why.clone())),
+        );
+        settlement.delivered_to = self.delivered_to(batch, &refused);
+        if let Some(mut note) = batch.note.clone().filter(|note| !note.is_empty()) {
+            settlement.batch = Some((span.id.clone(), 0));
+            note.without(&refused);
+            self.remember(note, &mut settlement);
+        }
+        if let Some(floor) = batch.forget_below {
+            settlement.delivered.get_or_insert_with(Delivered::default).forget_below = Some(floor);
+        }
+        settlement.close = Some(span);
+        *settlement.books.of(self.to) = counts;
+        settlement.patch = self.patch(false);
+        settlement
+    }
+
+    /// The settlement of a batch whose answer is at hand.
+    pub(super) fn settled(&self, span: &Span, batch: &Batch, loaded: &Loaded) -> Settlement {
+        self.settlement(span.clone(), batch, loaded, counts(batch, loaded))
+    }
+
+    fn remember(&self, note: Note, settlement: &mut Settlement) {
+        match note {
+            Note::Margin(rows) => {
+                let keys = rows.into_iter().map(|(_, order, print)| (order, print)).collect();
+                settlement.delivered = Some(Delivered { keys, forget_below: None });
+            }
+            Note::Ledger(rows) => {
+                let records = rows.into_iter().map(|(_, key, print)| entry(key, print, self.to));
+                settlement.entries = records.map(|entry| LedgerRecord { entry, detail: Vec::new() }).collect();
+            }
+        }
+    }
+
+    /// The shape is kept with the first settlement, the rest with the last.
+    pub(super) fn patch(&self, last: bool) -> StatePatch {
+        let fresh = self.ctx.state.shape_hash.is_empty();
+        StatePatch {
+            shape_hash: (fresh || last).then(|| self.ctx.job.shape_hash.clone()),
+            full_settled: last,
+            ..StatePatch::default()
+        }
+    }
+
+    fn mapping_rejects(&self, batch: &Batch) -> Vec<Reject> {
+        let all = batch.pages.iter().flat_map(|page| &page.rejects).take(MAX_REJECTS_LISTED);
+        all.map(|reject: &RowReject| self.reject(reject.key.clone(), reject.why.clone())).collect()
+    }
+
+    pub(super) fn reject(&self, key: Option<Key>, why: FieldReject) -> Reject {
+        Reject { key, to: self.to, why, value: None }
+    }
+
+    fn delivered_to(&self, batch: &Batch, refused: &[u64]) -> Vec<(Key, Target)> {
+        if self.open.is_empty() {
+            return Vec::new();
+        }
+        let rows = (0..batch.rows()).filter(|row| refused.binary_search(row).is_err());
+        let keys = rows.filter_map(|row| batch.key(row)).filter(|key| self.open.contains(key));
+        keys.map(|key| (key, self.to)).collect()
+    }
+
+    /// Stops the run if too many of the rows so far are rejects; `more`: rejects found and not settled yet.
+    pub(super) fn guard(&self, more: u64) -> Result<()> {
+        if self.first {
+            return Ok(());
+        }
+        let counts = match self.to {
+            Target::Platform => &self.run.books.to_platform,
+            Target::Warehouse => &self.run.books.to_warehouse,
+        };
+        let (rejects, read) = (counts.rejected + more, counts.read + more);
+        let forced = &self.ctx.options.force_guards;
+        match guard::too_many_rejects(&self.ctx.sync.guards, rejects, read, forced) {
+            Some(tripped) => Err(guard_error(&self.ctx.sync.name, &[tripped])),
+            None => Ok(()),
+        }
+    }
+
+    /// The last look before a batch is delivered: a wish to stop, or too many rejects. Then its rows are ahead.
+    pub(super) fn gate(&mut self, batch: &Batch) -> Result<()> {
+        let stop = self.ctx.options.cancel.check().and_then(|()| self.guard(batch.rejected()));
+        stop.inspect_err(|_| self.count_ahead(batch, false))
+    }
+
+    /// Counts a batch that was read and not delivered; its rejects are counted as such.
+    pub(super) fn count_ahead(&mut self, batch: &Batch, lost: bool) {
+        let (rows, rejected) = (batch.rows(), batch.rejected());
+        let mut counts = Counts { read: batch.read, unchanged: batch.known, rejected, ..Counts::default() };
+        if lost {
+            (counts.sent, counts.unknown) = (rows, rows);
+        } else {
+            counts.ahead = rows;
+        }
+        self.run.books.of(self.to).add(&counts);
+    }
+
+    /// An answer was lost by a target that can neither deduplicate nor tell: the batch is listed and not sent again.
+    pub(super) async fn hold_uncertain(&mut self, span: Span, batch: Batch, error: Error) -> Result<()> {
+        let rows = batch.rows();
+        let counts = Counts { sent: rows, unknown: rows, requests: 1, ..judged(&batch) };
+        let mut settlement = self.settlement(span.clone(), &batch, &Loaded::default(), counts);
+        let ends =
+            [batch.key(0), batch.key(rows.saturating_sub(1))].map(|key| key.map_or(String::new(), |k| k.to_string()));
+        let why = format!(
+            "the answer to a batch of {rows} rows (keys {} to {}) was lost ({}); it was not sent again (`on_uncertain: hold`)",
+            ends[0],
+            ends[1],
+            error.code()
+        );
+        settlement.delivered_to.clear();
+        settlement.rejects.push(self.reject(batch.key(0), FieldReject::record("uncertain", why)));
+        self.commit(&settlement).await?;
+        self.position = span.to.or(span.from);
+        Ok(())
+    }
+
+    pub(super) fn progress(&self, phase: &'static str) {
+        let total = self.run.books.total();
+        let expected = self.ctx.relation.rows_estimate.filter(|_| self.first);
+        let progress = Progress { phase, rows: total.read, total: expected, rejected: total.rejected };
+        self.ctx.engine.listener.progress(&self.ctx.sync.name, &progress);
+    }
+
+    /// The last settlement of a run that saw everything it set out to see.
+    pub(super) async fn finish(&mut self, complete: bool) -> Result<()> {
+        let mut settlement = Settlement { run: self.ctx.run.clone(), patch: self.patch(true), ..Settlement::default() };
+        settlement.patch.mapping = Some(self.ctx.kept_mapping()?);
+        if complete {
+            settlement.sweep_rejects = vec![self.to];
+        }
+        self.commit(&settlement).await
+    }
+}
+
+fn total(loaded: &Loaded) -> u64 {
+    loaded.created + loaded.updated + loaded.unchanged + loaded.rejected.len() as u64
+}
+
+/// Counts of the rows that were judged without the target.
+pub(super) fn judged(batch: &Batch) -> Counts {
+    let (rejected, dropped_fields) = (batch.rejected(), batch.dropped());
+    Counts { read: batch.read, unchanged: batch.known, rejected, dropped_fields, ..Counts::default() }
+}
+
+fn counts(batch: &Batch, loaded: &Loaded) -> Counts {
+    let refused = loaded.rejected.len() as u64;
+    let sent = total(loaded);
+    let judged = judged(batch);
+    Counts {
+        // A replayed load may have held other rows than those that are there now.
+        read: judged.read - batch.rows() + sent,
+        created: loaded.created,
+        updated: loaded.updated,
+        unchanged: judged.unchanged + loaded.unchanged,
+        rejected: judged.rejected + refused,
+        sent,
+        confirmed: loaded.unchanged,
+        refused,
+        acknowledged: sent - refused,
+        requests: loaded.requests,
+        ..judged
+    }
+}
