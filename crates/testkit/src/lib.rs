@@ -1,3 +1,4 @@
 //! tidegate testkit
 
 pub mod warehouse_suite;
+pub mod sim;

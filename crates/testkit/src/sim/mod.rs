@@ -1,0 +1,17 @@
+//! A small world in memory for simulations: a warehouse, a platform, surroundings and a faulting memory, all driven by
+//! one seed and one clock. The same seed gives the same run, to the byte.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod env;
+mod faults;
+mod memory;
+mod platform;
+mod warehouse;
+mod world;
+
+pub use env::{SimEnv, drive};
+pub use faults::Faults;
+pub use memory::SimMemory;
+pub use platform::{Knobs, SimPlatform, all_abilities, normalised, settled};
+pub use warehouse::SimWarehouse;
+pub use world::{Gate, World, long, seeds, state_folder};
