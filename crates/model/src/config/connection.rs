@@ -95,7 +95,7 @@ pub struct Connection {
 impl Connection {
     /// Reads the references of the settings. Called when the connection is opened, not before.
     pub fn resolve(&self, lookups: &dyn Lookups) -> Result<Resolved> {
-        let place = |path: &str| self.positions.place(&self.file, path).to_string();
+        let place = |path: &str| self.positions.place(&self.file, path);
         reference::resolve_settings(&self.settings, &place, lookups)
     }
 }

@@ -3,6 +3,7 @@
 
 use serde_json::Value as Json;
 
+use super::problem::Place;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 
@@ -151,10 +152,11 @@ pub fn resolve_text(text: &str, at: &str, lookups: &dyn Lookups) -> Result<(Stri
 
 /// Replaces every reference of a tree of settings. `place` says where a key such as `auth.private_key` stands. All
 /// failures are told in one error.
-pub fn resolve_settings(settings: &Json, place: &dyn Fn(&str) -> String, lookups: &dyn Lookups) -> Result<Resolved> {
+pub fn resolve_settings(settings: &Json, place: &dyn Fn(&str) -> Place, lookups: &dyn Lookups) -> Result<Resolved> {
     let mut walk = Walk { place, lookups, secrets: Vec::new(), errors: Vec::new() };
     let settings = walk.value(settings, "");
-    let mut errors = walk.errors.into_iter();
+    walk.errors.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let mut errors = walk.errors.into_iter().map(|(_, error)| error);
     match errors.next() {
         None => Ok(Resolved { settings, secrets: walk.secrets }),
         Some(first) => Err(errors.fold(first, |mut all, error| {
@@ -165,22 +167,22 @@ pub fn resolve_settings(settings: &Json, place: &dyn Fn(&str) -> String, lookups
 }
 
 struct Walk<'a> {
-    place: &'a dyn Fn(&str) -> String,
+    place: &'a dyn Fn(&str) -> Place,
     lookups: &'a dyn Lookups,
     secrets: Vec<Secret>,
-    errors: Vec<Error>,
+    errors: Vec<(Place, Error)>,
 }
 
 impl Walk<'_> {
     fn value(&mut self, value: &Json, path: &str) -> Json {
         match value {
-            Json::String(text) => match resolve_text(text, &(self.place)(path), self.lookups) {
+            Json::String(text) => match resolve_text(text, &(self.place)(path).to_string(), self.lookups) {
                 Ok((text, secrets)) => {
                     self.secrets.extend(secrets);
                     Json::String(text)
                 }
                 Err(error) => {
-                    self.errors.push(error);
+                    self.errors.push(((self.place)(path), error));
                     Json::Null
                 }
             },
