@@ -57,13 +57,13 @@ pub fn run(app: &App, args: &Args) -> Ending {
         if app.out.json {
             app.out.json(&line)?;
         }
-        app.out.note(&format!("forgot {}: {state} rows of the state, {hub} records of the hub", args.key));
+        app.out.note(&format!("forgot {}: {state} rows of the state, {hub} rows of the hub", args.key));
         app.out.note("if the warehouse still has the row, the next run delivers it again");
         Ok(0)
     })
 }
 
-/// Deletes the record from each hub that these syncs reach.
+/// Removes the record, its events and its dataset rows from each hub that these syncs reach.
 async fn from_hubs(
     shop: &Workshop,
     syncs: &[&tidegate_model::sync::Sync],
@@ -73,7 +73,7 @@ async fn from_hubs(
     let reached: BTreeSet<&str> = syncs.iter().map(|sync| sync.platform_connection.as_str()).collect();
     let mut gone = 0;
     for name in hubs(&shop.project).into_iter().filter(|name| reached.contains(name.as_str())) {
-        gone += u64::from(shop.hub(&name)?.delete(model, key).await?);
+        gone += shop.hub(&name)?.forget(model.as_str(), key).await?;
     }
     Ok(gone)
 }

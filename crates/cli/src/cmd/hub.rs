@@ -1,8 +1,9 @@
 //! `hub list|set|unset|delete`
 
 use clap::Subcommand;
+use serde_json::Value as Json;
 use tidegate_model::config::Project;
-use tidegate_model::schema::ModelName;
+use tidegate_model::sync::{Condition, Op};
 use tidegate_model::{Error, Result};
 use tidegate_platforms::hub::Hub;
 
@@ -43,7 +44,7 @@ pub enum What {
         conditions: Vec<String>,
         /// At most so many
         #[arg(long, value_name = "N")]
-        limit: Option<u64>,
+        limit: Option<usize>,
     },
     /// Create a record, or change fields of it
     Set {
@@ -86,12 +87,15 @@ pub fn hubs(project: &Project) -> Vec<String> {
     project.connections.values().filter(is_hub).map(|connection| connection.name.clone()).collect()
 }
 
-/// Splits `name=value` words.
-pub fn parse_fields(words: &[String]) -> Result<Vec<(String, String)>> {
+/// Splits `name=value` words into conditions.
+fn conditions(words: &[String]) -> Result<Vec<Condition>> {
     let split = |word: &String| match word.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err(Error::config(format!("`{word}` is not FIELD=VALUE"))
-            .hint("write for example phase=Adoption; to clear a field: tidegate hub unset MODEL KEY FIELD")),
+        Some((field, value)) if !field.is_empty() => {
+            Ok(Condition { field: field.to_owned(), op: Op::Eq, value: value.to_owned() })
+        }
+        _ => {
+            Err(Error::config(format!("`{word}` is not FIELD=VALUE")).hint("write for example --where phase=Adoption"))
+        }
     };
     words.iter().map(split).collect()
 }
@@ -123,36 +127,42 @@ fn pick(shop: &Workshop, named: Option<&str>) -> Result<String> {
 
 async fn act(app: &App, hub: &Hub, what: &What) -> Result<()> {
     match what {
-        What::List { model, conditions, limit } => list(app, hub, model, conditions, *limit).await,
-        What::Set { model, key, fields } => {
-            let record = hub.set(&ModelName(model.clone()), key, &parse_fields(fields)?).await?;
-            app.out.data(&record.to_string())
+        What::List { model, conditions: words, limit } => {
+            let records = hub.list(model, &conditions(words)?, limit.unwrap_or(usize::MAX)).await?;
+            if records.is_empty() {
+                app.out.note(&format!("no {model}"));
+            }
+            records.into_iter().try_for_each(|record| app.out.json(&in_order(record)))
         }
-        What::Unset { model, key, fields } => {
-            let record = hub.unset(&ModelName(model.clone()), key, fields).await?;
-            app.out.data(&record.to_string())
-        }
+        What::Set { model, key, fields } => app.out.json(&in_order(hub.set(model, key, fields).await?)),
+        What::Unset { model, key, fields } => app.out.json(&in_order(hub.unset(model, key, fields).await?)),
         What::Delete { model, key } => {
-            if !hub.delete(&ModelName(model.clone()), key).await? {
-                return Err(Error::config(format!("there is no {model} {key}"))
-                    .hint(format!("`tidegate hub list {model}` lists them")));
-            }
-            if app.out.json {
-                let mut line = Object::default();
-                line.put("model", model.clone()).put("key", key.clone()).put("deleted", 1);
-                app.out.json(&line)?;
-            }
-            app.out.note(&format!("deleted {model} {key}"));
-            Ok(())
+            let record = hub.delete(model, key).await?;
+            app.out.note(&format!("deleted {model} {key}, which was:"));
+            app.out.json(&in_order(record))
         }
     }
 }
 
-async fn list(app: &App, hub: &Hub, model: &str, conditions: &[String], _limit: Option<u64>) -> Result<()> {
-    for record in hub.list(&ModelName(model.to_owned()), &parse_fields(conditions)?).await? {
-        app.out.data(&record.to_string())?;
+/// A record with its ids first, then its fields by name, its custom fields and its times.
+fn in_order(record: Json) -> Object {
+    let mut object = Object::default();
+    let Json::Object(mut fields) = record else { return object };
+    for first in ["_id", "externalId", "sourceId"] {
+        if let Some(value) = fields.remove(first) {
+            object.put(first, value);
+        }
     }
-    Ok(())
+    let last: Vec<_> = ["custom", "createdAt", "updatedAt"].map(|name| (name, fields.remove(name))).into();
+    for (name, value) in fields {
+        object.put(name, value);
+    }
+    for (name, value) in last {
+        if let Some(value) = value {
+            object.put(name, value);
+        }
+    }
+    object
 }
 
 #[cfg(test)]
@@ -160,10 +170,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_field_is_split_at_its_first_equals_sign() {
-        let words = ["a=b=c".to_owned(), "x=".to_owned()];
-        let split = parse_fields(&words).expect("fields");
-        assert_eq!(split, [("a".to_owned(), "b=c".to_owned()), ("x".to_owned(), String::new())]);
-        assert!(parse_fields(&["oops".to_owned()]).is_err());
+    fn a_condition_is_split_at_its_first_equals_sign() {
+        let split = conditions(&["a=b=c".to_owned(), "x=".to_owned()]).expect("conditions");
+        assert_eq!((split[0].field.as_str(), split[0].value.as_str(), split[1].value.as_str()), ("a", "b=c", ""));
+        assert!(conditions(&["oops".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn ids_come_first_and_times_last() {
+        let record = serde_json::json!({
+            "createdAt": "t", "custom": {"b": 1}, "name": "n", "_id": "1", "externalId": "e", "arr": "1.50"
+        });
+        let text = serde_json::to_string(&in_order(record)).expect("json");
+        assert_eq!(text, r#"{"_id":"1","externalId":"e","arr":"1.50","name":"n","custom":{"b":1},"createdAt":"t"}"#);
     }
 }

@@ -183,8 +183,16 @@ impl Runner for Project {
 
     async fn run(&self, ask: RunAsk) -> Result<RunRecord> {
         let shop = self.shop();
-        let job = shop.job(&ask.sync).await.map_err(first)?;
-        let options = RunOptions { trigger: ask.trigger, full: ask.full, cancel: ask.cancel, ..RunOptions::default() };
-        shop.engine.run(&job, &options).await
+        let runtime = tokio::runtime::Handle::current();
+        // A thread of its own: sorting and mapping are work for the processor, and must not hold up the pages.
+        let work = tokio::task::spawn_blocking(move || {
+            runtime.block_on(async {
+                let job = shop.job(&ask.sync).await.map_err(first)?;
+                let options =
+                    RunOptions { trigger: ask.trigger, full: ask.full, cancel: ask.cancel, ..RunOptions::default() };
+                shop.engine.run(&job, &options).await
+            })
+        });
+        work.await.map_err(|error| Error::internal("a run ended in a panic").cause(error))?
     }
 }

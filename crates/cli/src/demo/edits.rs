@@ -22,10 +22,10 @@ pub fn in_the_warehouse(path: &Path) -> rusqlite::Result<()> {
         params![company_id(1), company_id(20)],
     )?;
     for number in CONTESTED_COMPANIES {
-        all.execute("UPDATE companies SET phase = 'Renewal' WHERE company_id = ?1", [company_id(number)])?;
+        all.execute("UPDATE companies SET phase = 'Expansion' WHERE company_id = ?1", [company_id(number)])?;
     }
     for number in CONTESTED_PEOPLE {
-        all.execute("UPDATE end_users SET position = 'Head of Data' WHERE user_id = ?1", [format!("U{number:06}")])?;
+        all.execute("UPDATE end_users SET position = 'Data Lead' WHERE user_id = ?1", [format!("U{number:06}")])?;
     }
     // The company of a person who waited for it: an orphan no longer.
     all.execute(
@@ -59,7 +59,7 @@ pub fn in_the_crm() -> Vec<HubEdit> {
         edits.push(("company", company_id(number), vec![("h", (number % 10 + 1).to_string())]));
     }
     for number in CONTESTED_COMPANIES {
-        edits.push(("company", company_id(number), vec![("phase", "Churning".to_owned())]));
+        edits.push(("company", company_id(number), vec![("phase", "At risk".to_owned())]));
     }
     for number in CONTESTED_PEOPLE {
         edits.push(("enduser", format!("U{number:06}"), vec![("position", "Chief of Everything".to_owned())]));

@@ -8,7 +8,6 @@ use tidegate_model::run::RunRecord;
 
 use super::{edits, files, lake};
 use crate::app::Failure;
-use crate::cmd::hub::parse_fields;
 use crate::cmd::rejects::LISTED_MAX;
 use crate::cmd::run::{Report, one, worse};
 use crate::out::{Out, Table, cell};
@@ -75,7 +74,7 @@ pub async fn tell(out: &Out, shop: &Workshop, dir: &Path) -> Result<u8, Failure>
     let hub = shop.hub("crm")?;
     for (model, key, fields) in edits::in_the_crm() {
         let words: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        hub.set(&tidegate_model::schema::ModelName(model.to_owned()), &key, &parse_fields(&words)?).await?;
+        hub.set(model, &key, &words).await?;
     }
 
     teller.chapter("Second run: only what changed")?;
