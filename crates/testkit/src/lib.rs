@@ -1,4 +1,5 @@
 //! tidegate testkit
 
-pub mod warehouse_suite;
+pub mod platform_suite;
 pub mod sim;
+pub mod warehouse_suite;
