@@ -131,6 +131,10 @@ impl Detail {
         };
         &mut self.fields[at].1
     }
+    /// The images of all fields.
+    pub fn images(&self) -> impl Iterator<Item = &FieldImage> {
+        self.fields.iter().map(|(_, image)| image)
+    }
     /// Forgets the images of fields that are no longer mapped.
     pub fn keep_only(&mut self, ids: impl Fn(u64) -> bool) {
         self.fields.retain(|(id, _)| ids(*id));

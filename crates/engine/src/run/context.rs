@@ -53,6 +53,8 @@ pub(crate) struct Ctx {
     pub now: tidegate_model::Instant,
     /// Keys with open rejects.
     pub rejected: HashSet<Key>,
+    /// Keys that are held as `rekeyed`.
+    pub rekeyed: Vec<Key>,
     /// A person's choices, by key.
     pub choices: BTreeMap<Key, Vec<(Option<String>, Choice)>>,
 }
@@ -73,7 +75,11 @@ impl Ctx {
             rejected.extend(engine.memory.rejected_keys(&sync.name, to).await?);
         }
         let mut choices: BTreeMap<Key, Vec<(Option<String>, Choice)>> = BTreeMap::new();
+        let mut rekeyed = Vec::new();
         for listed in engine.memory.conflicts(Some(&sync.name), true, OPEN_MAX).await? {
+            if listed.conflict.note.as_deref() == Some("rekeyed") {
+                rekeyed.push(listed.conflict.key.clone());
+            }
             if let (ConflictState::Chosen, Some(choice)) = (listed.conflict.state, listed.choice) {
                 choices.entry(listed.conflict.key).or_default().push((listed.conflict.field, choice));
             }
@@ -93,6 +99,7 @@ impl Ctx {
             run: run.to_owned(),
             now: engine.env.now(),
             rejected,
+            rekeyed,
             choices,
             sync,
         })

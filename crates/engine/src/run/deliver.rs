@@ -9,7 +9,7 @@ use tidegate_model::span::{OpId, Span};
 use tidegate_model::sync::Target;
 
 use crate::plan::guard;
-use crate::plan::reconcile::{Answered, Class, Settled, TargetPlan, Verdict, settle};
+use crate::plan::reconcile::{Answered, Class, Settled, TargetPlan, Verdict, reconcile, settle};
 
 use super::context::Ctx;
 use super::keyed;
@@ -81,7 +81,7 @@ impl<'a> Delivery<'a> {
 
     async fn look_again(&self, missed: Vec<Missed>) -> Result<Vec<Verdict>> {
         let keys: Vec<Key> = missed.iter().map(|missed| missed.verdict.key.clone()).collect();
-        let mut fresh = keyed::verdicts(self.ctx, &keys).await?;
+        let mut fresh = self.fresh(&missed, &keys).await?;
         let mut out = Vec::with_capacity(missed.len());
         for missed in missed {
             let at = fresh.iter().position(|verdict| verdict.key == missed.verdict.key);
@@ -107,6 +107,19 @@ impl<'a> Delivery<'a> {
             out.push(verdict);
         }
         Ok(out)
+    }
+
+    /// The records as they stand now. What somebody removed from the target of a one-way sync is as good as new.
+    async fn fresh(&self, missed: &[Missed], keys: &[Key]) -> Result<Vec<Verdict>> {
+        let mut looks = keyed::looks(self.ctx, keys).await?;
+        for look in &mut looks {
+            if missed.iter().any(|missed| missed.gone && missed.verdict.key == look.key) {
+                look.entry = None;
+                look.detail = Default::default();
+            }
+        }
+        let rules = self.ctx.rules();
+        Ok(looks.iter().map(|look| reconcile(&rules, look)).collect())
     }
 
     /// One round of one batch. Returns the records to be looked at again.
@@ -206,12 +219,15 @@ impl<'a> Delivery<'a> {
         let original = verdict.clone();
         if on_platform {
             // Nothing was sent to the warehouse for it yet: the whole record is looked at again.
-            return Sorted::Again(Box::new(Missed { verdict: original, counted: None }), None);
+            let gone = !self.ctx.sync.two_way() && is_gone(&platform);
+            return Sorted::Again(Box::new(Missed { verdict: original, counted: None, gone }), None);
         }
         verdict.to_warehouse = TargetPlan::of(Class::Aside);
         verdict.open = true;
+        let gone = !self.ctx.sync.two_way() && is_gone(&warehouse);
         let part = settle(&self.ctx.rules(), verdict, platform, Answered::Nothing);
-        Sorted::Again(Box::new(Missed { verdict: original, counted: Some(Target::Platform) }), Some(part))
+        let counted = Some(Target::Platform);
+        Sorted::Again(Box::new(Missed { verdict: original, counted, gone }), Some(part))
     }
 
     /// Whether another look can change anything.
@@ -219,13 +235,12 @@ impl<'a> Delivery<'a> {
         if self.ctx.sync.two_way() {
             return true;
         }
-        let gone = |answered: &Answered| matches!(answered, Answered::Outcome(Outcome::Missed { now: None, .. }));
         // A linked record that somebody removed is created again by an upsert.
         let upsert = matches!(
             self.ctx.sync.write,
             tidegate_model::sync::WriteMode::Upsert | tidegate_model::sync::WriteMode::Mirror
         );
-        upsert && (gone(platform) || gone(warehouse)) && verdict.writes()
+        upsert && (is_gone(platform) || is_gone(warehouse)) && verdict.writes()
     }
 
     fn settle_one(&self, verdict: Verdict, answers: Answers, _at: usize) -> Settled {
@@ -274,6 +289,10 @@ pub(crate) fn guard_error(sync: &str, tripped: &[guard::Tripped]) -> Error {
     .hint(format!("look at `tidegate plan {sync}`; if it is right, `tidegate run {sync} {}`", names.join(" ")))
 }
 
+fn is_gone(answered: &Answered) -> bool {
+    matches!(answered, Answered::Outcome(Outcome::Missed { now: None, .. }))
+}
+
 fn held(missed: &Missed, to: Target) -> TargetPlan {
     match missed.verdict.to(to).class {
         Class::Aside => TargetPlan::of(Class::Aside),
@@ -286,6 +305,8 @@ pub(crate) struct Missed {
     verdict: Verdict,
     /// The direction that has been settled and counted.
     counted: Option<Target>,
+    /// The target of a one-way sync does not have it any more.
+    gone: bool,
 }
 
 enum Sorted {

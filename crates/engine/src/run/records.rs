@@ -52,21 +52,23 @@ pub(crate) fn new_sink<'a>(ctx: &'a Ctx, plan: &Plan) -> Result<Sink<'a>> {
     Sink::new(ctx.rules(), ctx.targets(), &*ctx.engine.env, planned, remember)
 }
 
-/// Records with open rejects or a person's choice join a run that reads only changes.
+/// Records with open rejects or a person's choice join a run that reads only changes of a side: they may not be among
+/// them, and may have no entry in the ledger that would bring them up.
 pub(crate) async fn open_records(ctx: &Ctx, plan: &Plan, sink: &mut Sink<'_>) -> Result<()> {
-    let complete = [plan.warehouse, plan.platform].contains(&Reading::Complete);
-    if complete
-        && !(plan.warehouse == Reading::Delta || (plan.platform == Reading::Delta && !ctx.reads(Target::Warehouse)))
-    {
+    if ![plan.warehouse, plan.platform].contains(&Reading::Delta) {
         return Ok(());
     }
-    let mut keys: Vec<Key> = ctx.rejected.iter().chain(ctx.choices.keys()).cloned().collect();
+    let open = ctx.rejected.iter().chain(ctx.choices.keys()).chain(&ctx.rekeyed);
+    let mut keys: Vec<Key> = open.cloned().collect();
     keys.sort();
     keys.dedup();
     let rules = ctx.rules();
     for look in keyed::looks(ctx, &keys).await? {
         if !sink.has(&look.key) && shows(&look) {
             sink.verdict(&look, reconcile(&rules, &look))?;
+        } else if !shows(&look) {
+            // Nobody knows the key any more: what was open about it as a record is over.
+            sink.over.push((look.key, None));
         }
     }
     Ok(())
@@ -162,6 +164,7 @@ async fn close(ctx: &Ctx, plan: &Plan, span: Span, sink: Sink<'_>, moves: bool) 
         rejects: sink.rejects,
         sweep_rejects: sweep,
         sweep_conflicts: complete,
+        settled_conflicts: sink.over,
         books: sink.books,
         patch,
         ..Settlement::default()

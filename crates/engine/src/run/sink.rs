@@ -25,6 +25,8 @@ pub(crate) struct Sink<'a> {
     pub planned: Planned,
     /// Rejects without a record of their own: keyless rows and duplicates.
     pub rejects: Vec<tidegate_model::change::Reject>,
+    /// Conflicts that are over although no record is left to say so.
+    pub over: Vec<(Key, Option<String>)>,
     /// Every record was considered.
     pub complete: bool,
     quiet: u64,
@@ -52,6 +54,7 @@ impl<'a> Sink<'a> {
             books,
             planned,
             rejects,
+            over: Vec::new(),
             complete: false,
             quiet: 0,
             seen: Default::default(),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tidegate_model::change::{Action, Effect, FieldReject, Outcome, Reject};
-use tidegate_model::ports::{Conflict, HistoryEntry, LedgerEntry, LedgerRecord, Print};
+use tidegate_model::ports::{Conflict, ConflictState, HistoryEntry, LedgerEntry, LedgerRecord, Print};
 use tidegate_model::record::{Fields, Key};
 use tidegate_model::run::{Books, Counts};
 use tidegate_model::sync::{LedgerKind, Target, WriteMode};
@@ -10,6 +10,7 @@ use tidegate_model::value::Value;
 
 use super::super::images::{Image, Sent};
 use super::super::prints::NO_PRINT;
+use super::fields::same;
 use super::{Class, FieldWrite, Rules, TargetPlan, Verdict};
 
 /// What came back for the change of one direction.
@@ -122,7 +123,7 @@ impl State<'_> {
                 };
                 self.landed(to, plan, remote, effect, &[], None, &mut Counts::default());
             }
-            Outcome::Missed { now, remote } => self.missed(to, plan, now.is_some(), remote, counts),
+            Outcome::Missed { now, remote } => self.missed(to, plan, now.as_ref(), remote, counts),
             Outcome::Rejected(why) => {
                 counts.sent = 1;
                 counts.rejected = 1;
@@ -156,20 +157,34 @@ impl State<'_> {
         &mut self,
         to: Target,
         plan: &TargetPlan,
-        exists: bool,
+        now: Option<&Fields>,
         remote: Option<tidegate_model::record::RemoteId>,
         counts: &mut Counts,
     ) {
         let insert = self.rules.sync.write == WriteMode::Insert && !self.rules.sync.two_way();
-        if insert && exists {
+        if self.stands(plan, to, now) || (insert && now.is_some()) {
             counts.sent = 1;
             counts.unchanged = 1;
             counts.confirmed = 1;
-            self.landed(to, plan, remote, Effect::Updated, &[], None, &mut Counts::default());
+            let deleted = plan.change.as_ref().is_some_and(|change| change.action == Action::Delete);
+            let effect = if deleted { Effect::Deleted } else { Effect::Updated };
+            self.landed(to, plan, remote, effect, &[], None, &mut Counts::default());
             return;
         }
         counts.held = 1;
         self.verdict.open = true;
+    }
+
+    /// The target shows what we meant to write: an earlier try of the same write landed, and its answer was lost.
+    fn stands(&self, plan: &TargetPlan, to: Target, now: Option<&Fields>) -> bool {
+        let Some(change) = &plan.change else { return false };
+        let Some(now) = now else { return change.action == Action::Delete };
+        let shows = |write: &FieldWrite| {
+            let field = self.rules.mapping.fields.iter().find(|field| field.id == write.id);
+            let shown = now.get(&write.target_name);
+            matches!((field, shown), (Some(field), Some(shown)) if same(field, to, shown, &write.sent))
+        };
+        change.action != Action::Delete && !plan.writes.is_empty() && plan.writes.iter().all(shows)
     }
 
     #[allow(clippy::too_many_arguments, reason = "the parts of one answer, spelled out once")]
@@ -232,6 +247,10 @@ impl State<'_> {
         }
         let images = self.verdict.detail.field_mut(write.id);
         images.set(to.other(), Image::of(&write.source, kind, printer));
+        if self.rules.sync.two_way() && to == Target::Platform && write.sent.is_null() {
+            // Whether the clear was taken is only known once the field was read again.
+            self.verdict.open |= write.before.as_ref().is_some_and(|before| !before.is_null());
+        }
         if kind == LedgerKind::Values || self.rules.sync.two_way() {
             images.set(to, Image::of(told.unwrap_or(&write.sent), kind, printer));
             *images.sent_mut(to) = Some(Box::new(Sent {
@@ -239,7 +258,8 @@ impl State<'_> {
                 before: write.before.clone(),
                 at: self.rules.now,
                 streak: write.streak,
-                seen: told.is_some(),
+                // An answer is not a read: only a read shows that reads have caught up.
+                seen: false,
             }));
         }
     }
@@ -279,7 +299,10 @@ impl State<'_> {
         self.out.rejects.append(&mut verdict.rejects);
         if verdict.was_open {
             let fields = self.rules.mapping.fields.iter().map(|field| Some(field.name.to_string()));
-            let over = fields.chain([None]).filter(|name| !self.out.conflicts.iter().any(|c| c.field == *name));
+            let open = |name: &Option<String>| {
+                self.out.conflicts.iter().any(|c| c.field == *name && c.state != ConflictState::Decided)
+            };
+            let over = fields.chain([None]).filter(|name| !open(name));
             self.out.settled_conflicts = over.map(|name| (verdict.key.clone(), name)).collect();
         }
         if verdict.remove {
@@ -301,7 +324,11 @@ impl State<'_> {
                 warehouse = print_of(self.rules, verdict, Target::Warehouse);
             }
             if self.written[slot(Target::Platform)] {
-                platform = print_of(self.rules, verdict, Target::Platform);
+                platform = match overwritten(verdict) {
+                    // The next read is looked at, so that we know when reads have caught up with our write.
+                    true => NO_PRINT,
+                    false => print_of(self.rules, verdict, Target::Platform),
+                };
             }
         }
         let entry =
@@ -310,6 +337,11 @@ impl State<'_> {
         self.out.record = Some(LedgerRecord { entry, detail });
         self.out
     }
+}
+
+/// Whether a value of the platform was overwritten that reads may show once more.
+fn overwritten(verdict: &Verdict) -> bool {
+    verdict.detail.images().any(|image| image.sent(Target::Platform).is_some_and(|s| !s.seen && s.before.is_some()))
 }
 
 /// Drift and rekeyed records are held, but they are no conflicts.

@@ -121,6 +121,7 @@ fn create(rules: &Rules<'_>, look: &Look, on: Target, verdict: &mut Verdict) {
     let mut plan = Plan::default();
     for (at, field) in rules.mapping.fields.iter().enumerate() {
         if !field.direction.reaches(to) {
+            from_ledger(rules, look, to, at, &mut plan, verdict);
             continue;
         }
         let misfit = row.misfits.iter().find(|(index, _)| *index == at).map(|(_, why)| why.clone());
@@ -134,6 +135,21 @@ fn create(rules: &Rules<'_>, look: &Look, on: Target, verdict: &mut Verdict) {
         return;
     }
     plan.finish(rules, look, to, Action::Create, Some(Fields::new()), verdict);
+}
+
+/// A field that flows the other way: a record that is made again gets back what the ledger remembers of it; on a new
+/// one it is empty, and that is its image.
+fn from_ledger(rules: &Rules<'_>, look: &Look, to: Target, at: usize, plan: &mut Plan, verdict: &mut Verdict) {
+    let field = &rules.mapping.fields[at];
+    let Some(row) = look.side(to.other()).row() else { return };
+    let image = look.detail.field(field.id).and_then(|images| images.side(to)).and_then(Image::value);
+    match image.filter(|value| look.entry.is_some() && !value.is_null()) {
+        Some(value) => push(look, to, field, &row.values[at], value.clone(), None, plan),
+        None => {
+            note_source(rules, field, to.other(), &row.values[at], &mut verdict.detail);
+            note_source(rules, field, to, &Value::Null, &mut verdict.detail);
+        }
+    }
 }
 
 /// What one side of a field did since its image.
@@ -355,6 +371,9 @@ impl Record<'_> {
         if !misfit && field.agree(&self.warehouse.values[at], &self.platform.values[at]) {
             return self.settle_quiet(at, Move::Same, verdict);
         }
+        if self.undeliverable(at) {
+            return self.hold_misfit(at, verdict);
+        }
         let winner = match field.conflict {
             ConflictRule::Warehouse => Some(Target::Warehouse),
             ConflictRule::Platform => Some(Target::Platform),
@@ -368,19 +387,37 @@ impl Record<'_> {
             return;
         };
         let loser = winner.other();
-        let known = (self.plan(loser).writes.len(), self.plan(loser).rejects.len(), self.plan(loser).dropped.len());
+        let known = self.plan(loser).writes.len();
         self.write(at, loser, verdict);
-        let plan = self.plan(loser);
-        if plan.rejects.len() > known.1 || plan.dropped.len() > known.2 {
-            // The winner cannot be delivered: the other side's value is not overwritten, both are kept.
-            self.plan(winner).held = true;
-            verdict.conflicts.push(self.conflict(at, ConflictState::Open, None, Some("misfit")));
-            return;
-        }
-        if plan.writes.len() > known.0 {
+        if self.plan(loser).writes.len() > known {
             self.plan(winner).lost = true;
             verdict.conflicts.push(self.conflict(at, ConflictState::Decided, Some(winner), None));
         }
+    }
+
+    /// Whether one side's value does not fit the other side.
+    fn undeliverable(&self, at: usize) -> bool {
+        let field = &self.rules.mapping.fields[at];
+        let misfit = |row: &SideRow| row.misfits.iter().any(|(index, _)| *index == at);
+        misfit(self.warehouse)
+            || misfit(self.platform)
+            || field.to_platform(&self.warehouse.values[at]).is_err()
+            || field.to_warehouse(&self.platform.values[at]).is_err()
+    }
+
+    /// A value that cannot be delivered overwrites nothing and is not overwritten: both are kept until it is mended.
+    fn hold_misfit(&mut self, at: usize, verdict: &mut Verdict) {
+        let (rules, look) = (self.rules, self.look);
+        let id = rules.mapping.fields[at].id;
+        for to in [Target::Platform, Target::Warehouse] {
+            let misfits = &self.row(to.other()).misfits;
+            let misfit = misfits.iter().find(|(index, _)| *index == at).map(|(_, why)| why.clone());
+            let plan = self.plan(to);
+            gather(rules, look, to, at, misfit, None, plan);
+            plan.writes.retain(|write| write.id != id);
+            plan.held = true;
+        }
+        verdict.conflicts.push(self.conflict(at, ConflictState::Open, None, Some("misfit")));
     }
 
     /// The side whose record changed last; times not later than our own last write say nothing.

@@ -1,0 +1,23 @@
+//! Every row of the tables of docs/semantics.md, one test each: what is found, what is written, what two-way syncs do
+//! with fields and records, the guards, and the worked example of the books.
+
+#[path = "sim/bench.rs"]
+mod bench;
+#[path = "tables/books.rs"]
+mod books;
+#[path = "tables/echo.rs"]
+mod echo;
+#[path = "tables/fields.rs"]
+mod fields;
+#[path = "tables/finding.rs"]
+mod finding;
+#[path = "tables/first_sight.rs"]
+mod first_sight;
+#[path = "tables/guards.rs"]
+mod guards;
+#[path = "tables/misfits.rs"]
+mod misfits;
+#[path = "tables/records.rs"]
+mod records;
+#[path = "tables/writing.rs"]
+mod writing;

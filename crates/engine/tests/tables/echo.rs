@@ -1,0 +1,151 @@
+//! What tidegate wrote must not come back.
+
+use tidegate_model::schema::{FieldSchema, NormalForm};
+use tidegate_model::sync::Direction::{Both, ToPlatform};
+use tidegate_model::value::{Type, Value};
+use tidegate_testkit::sim::{Faults, Knobs};
+
+use crate::bench::{Bench, plain_fields, sync, text};
+
+const LAG_MS: i64 = 16 * 60 * 1_000;
+
+fn trimming() -> Vec<FieldSchema> {
+    let mut fields = plain_fields();
+    fields[0].normal = NormalForm { trim: true, empty_is_null: true, ..NormalForm::default() };
+    fields
+}
+
+#[test]
+fn normalised_values_do_not_come_back() {
+    for tells_stored in [true, false] {
+        let knobs = Knobs { tells_stored, ..Knobs::default() };
+        let mut bench = Bench::of(0, sync(&[("name", Both)]), knobs, trimming(), 2);
+        bench.warehouse.insert(Some("a"), &[("name", text("  x  "))]);
+        bench.ok();
+        assert_eq!(bench.platform.get("a", "name"), Some(text("x")));
+        bench.quiet();
+        assert_eq!(bench.warehouse.get("a", "name"), Some(text("  x  ")));
+        bench.platform.set("a", "name", text("y"));
+        bench.ok();
+        assert_eq!(bench.warehouse.get("a", "name"), Some(text("y")));
+        bench.quiet();
+    }
+}
+
+#[test]
+fn undeclared_normalisation_comes_to_rest() {
+    for tells_stored in [true, false] {
+        let knobs = Knobs { tells_stored, collapses: true, ..Knobs::default() };
+        let mut bench = Bench::with(sync(&[("name", Both)]), knobs);
+        bench.warehouse.insert(Some("a"), &[("name", text("x  y"))]);
+        bench.ok();
+        bench.ok();
+        bench.ok();
+        bench.quiet();
+        assert_eq!(bench.platform.get("a", "name"), Some(text("x y")));
+    }
+}
+
+#[test]
+fn stale_read_is_left_alone_and_read_again() {
+    let mut bench = Bench::new(sync(&[("name", Both)]));
+    bench.warehouse.insert(Some("a"), &[("name", text("old"))]);
+    bench.ok();
+    bench.world.set_faults(Faults { stale: 1_000, ..Faults::default() });
+    bench.warehouse.set("a", "name", text("new"));
+    bench.ok();
+    bench.quiet();
+    bench.quiet();
+    assert_eq!(bench.warehouse.get("a", "name"), Some(text("new")));
+    bench.world.pass(200_000);
+    bench.quiet();
+    assert_eq!(bench.flags("a"), Some(0));
+    assert_eq!(bench.platform.get("a", "name"), Some(text("new")));
+}
+
+#[test]
+fn edit_back_to_the_old_value_is_an_edit_if_its_time_is_newer() {
+    let mut bench = Bench::new(sync(&[("name", Both)]));
+    bench.warehouse.insert(Some("a"), &[("name", text("old"))]);
+    bench.ok();
+    bench.warehouse.set("a", "name", text("new"));
+    bench.ok();
+    bench.world.pass(10_000);
+    bench.platform.set("a", "name", text("old"));
+    bench.ok();
+    assert_eq!(bench.warehouse.get("a", "name"), Some(text("old")));
+    bench.quiet();
+}
+
+#[test]
+fn clear_that_the_platform_ignores_is_a_reject() {
+    let knobs = Knobs { ignores_clears: true, tells_stored: false, ..Knobs::default() };
+    let mut bench = Bench::with(sync(&[("name", Both), ("note", Both)]), knobs);
+    bench.warehouse.insert(Some("a"), &[("name", text("x")), ("note", text("n"))]);
+    bench.ok();
+    bench.warehouse.set("a", "note", Value::Null);
+    bench.ok();
+    bench.world.pass(LAG_MS);
+    bench.run();
+    assert_eq!(bench.rejects(), ["a/note cannot_clear"]);
+    assert_eq!(bench.warehouse.get("a", "note"), Some(Value::Null));
+    // It stays listed, and the rest of the record goes on.
+    bench.warehouse.set("a", "name", text("y"));
+    bench.run();
+    assert_eq!(bench.platform.get("a", "name"), Some(text("y")));
+    assert_eq!(bench.rejects(), ["a/note cannot_clear"]);
+    // Cleared by hand: over.
+    bench.platform.set("a", "note", Value::Null);
+    bench.ok();
+    assert!(bench.rejects().is_empty());
+    bench.quiet();
+}
+
+#[test]
+fn field_written_again_and_again_without_an_edit_is_held_as_oscillating() {
+    let mut bench = Bench::new(sync(&[("name", Both), ("note", ToPlatform)]));
+    bench.warehouse.insert(Some("a"), &[("name", text("LOUD"))]);
+    let mut held = false;
+    for _ in 0..12 {
+        bench.ok();
+        bench.world.pass(LAG_MS);
+        held |= bench.conflicts().iter().any(|line| line.ends_with("oscillating"));
+        // Two robots: one side likes it loud, the other does not.
+        for id in ["a"] {
+            if bench.warehouse.get(id, "name") != Some(text("LOUD")) {
+                bench.warehouse.set(id, "name", text("LOUD"));
+            }
+            if bench.platform.get(id, "name") != Some(text("loud")) {
+                bench.platform.set(id, "name", text("loud"));
+            }
+        }
+    }
+    assert!(held, "{:?}", bench.conflicts());
+    let before = bench.world.writes();
+    bench.ok();
+    assert_eq!(bench.world.writes(), before);
+}
+
+#[test]
+fn numbers_that_differ_in_form_only_are_equal() {
+    let mut fields = plain_fields();
+    fields[2] = FieldSchema::new("score", Type::Decimal { precision: 10, scale: 2 });
+    fields[2].normal = NormalForm { scale: Some(2), ..NormalForm::default() };
+    let mut bench = Bench::of(0, sync(&[("score", Both)]), Knobs::default(), fields, 2);
+    bench.warehouse.insert(Some("a"), &[("score", crate::bench::number("1.5"))]);
+    bench.platform.insert("a", &[("score", crate::bench::number("1.50"))]);
+    bench.quiet();
+    bench.quiet();
+}
+
+#[test]
+fn quiet_run_after_a_quiet_run_writes_nothing() {
+    let mut bench = Bench::new(sync(&[("name", Both), ("size", ToPlatform)]));
+    for id in 0..7 {
+        bench.warehouse.insert(Some(&format!("k{id}")), &[("name", text("x")), ("size", Value::Int(id))]);
+    }
+    bench.ok();
+    bench.quiet();
+    bench.quiet();
+    assert!(bench.runs[2].books.to_platform.unchanged == 7 || bench.runs[2].books.to_platform.read == 0);
+}
