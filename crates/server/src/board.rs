@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(next(&mut board, 9).as_deref(), Some("notes"));
         assert_eq!(next(&mut board, 9), None);
         // usage waits for companies too, through people
-        assert!(board.push("companies") == false && board.queued() == 2);
+        assert!(!board.push("companies") && board.queued() == 2);
         board.done("companies");
         board.push("companies");
         assert_eq!(next(&mut board, 9).as_deref(), Some("people"), "what was queued later is the run after");

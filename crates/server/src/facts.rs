@@ -76,9 +76,8 @@ pub fn is_switched_on(text: &str) -> Option<bool> {
 
 impl Settings {
     pub(crate) fn switches(&self, info: &SyncInfo) -> Switches {
-        let over = |name: String, file: bool| {
-            self.automation.get(&name).and_then(|text| is_switched_on(text)).unwrap_or(file)
-        };
+        let over =
+            |name: String, file: bool| self.automation.get(&name).and_then(|text| is_switched_on(text)).unwrap_or(file);
         let connection = |c: &crate::ConnectionSwitch| over(format!("automation-connection:{}", c.name), c.automation);
         Switches {
             connections_enabled: info.connections.iter().all(|connection| connection.enabled),

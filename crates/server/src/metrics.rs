@@ -51,8 +51,7 @@ impl Metrics {
     /// A run has ended.
     pub(crate) fn run_ended(&mut self, run: &RunRecord) {
         *self.runs.entry((run.sync.clone(), run.status.as_str())).or_default() += 1;
-        for (direction, counts) in
-            [("to_platform", &run.books.to_platform), ("to_warehouse", &run.books.to_warehouse)]
+        for (direction, counts) in [("to_platform", &run.books.to_platform), ("to_warehouse", &run.books.to_warehouse)]
         {
             // A direction that a sync does not have gets no series of zeros.
             if *counts != Counts::default() {

@@ -143,7 +143,11 @@ impl Scheduler {
         let text = problem.as_ref().map(ToString::to_string);
         if let Some(error) = problem.filter(|_| text != self.project.problem) {
             let hint = error.hint.as_deref().unwrap_or("");
-            tracing::error!(code = error.code(), hint, "the project cannot be read, its last good state stays: {error}");
+            tracing::error!(
+                code = error.code(),
+                hint,
+                "the project cannot be read, its last good state stays: {error}"
+            );
         }
         self.project.problem = text;
     }
