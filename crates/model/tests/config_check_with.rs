@@ -32,7 +32,7 @@ fn model(kind: ModelKind, fields: &[&str]) -> ModelSchema {
         name: ModelName("company".to_owned()),
         kind,
         fields: fields.iter().map(|name| FieldSchema::new(*name, Type::Text)).collect(),
-        keys: vec!["externalId".to_owned(), "sourceId".to_owned(), "_id".to_owned()],
+        keys: vec!["externalId".to_owned(), "sourceId".to_owned()],
         custom_fields: true,
     }
 }
@@ -205,19 +205,23 @@ fn check_warns_of_required_fields_that_nothing_is_mapped_to() {
 fn check_refuses_keys_that_find_no_record() {
     let project = project_of(COMPANIES, "platform: externalId }", "platform: name }");
     let found = by_model(&project, "companies", &company());
-    one(&found, "not_a_key Critical syncs/companies.yaml:6:", "there are externalId, sourceId, _id");
+    one(&found, "not_a_key Critical syncs/companies.yaml:6:", "there are externalId, sourceId");
+    let project = project_of(COMPANIES, "platform: externalId }", "platform: _id }");
+    assert_eq!(by_model(&project, "companies", &company()), [""; 0], "`check` itself speaks of `_id`");
     let project = project_of(COMPANIES, ", platform: externalId }", " }");
     let found = by_model(&project, "companies", &company());
     one(&found, "key_without_platform Critical syncs/companies.yaml:6:1", "externalId");
 }
 
 #[test]
-fn check_refuses_series_and_datasets_that_flow_back() {
+fn check_refuses_series_and_datasets_that_flow_both_ways() {
     let series = model(ModelKind::Series, &["companyExternalId", "email", "action", "weight", "date"]);
     assert_eq!(by_model(&project(), "usage", &series), [""; 0]);
+    let project = project_of(USAGE, "direction: to_platform", "direction: to_warehouse");
+    assert_eq!(by_model(&project, "usage", &series), [""; 0], "what can be read may be exported");
     let project = project_of(USAGE, "direction: to_platform", "direction: both");
     one(&by_model(&project, "usage", &series), "series_one_way Critical syncs/usage.yaml:5:1", "a time series");
-    let project = project_of(USAGE, "{ warehouse: event_id }", "{ warehouse: event_id, platform: externalId }");
+    let project = project_of(USAGE, "{ warehouse: event_id }", "{ warehouse: event_id, platform: event }");
     one(&by_model(&project, "usage", &series), "key_unused Warning", "take `platform:` out");
 }
 

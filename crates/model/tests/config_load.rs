@@ -139,6 +139,17 @@ fn what_is_written_wins_over_the_default() {
 }
 
 #[test]
+fn a_platform_that_cannot_be_read_back_has_a_ledger_of_values() {
+    let project = project();
+    let (usage, companies) = (&project.syncs["usage"], &project.syncs["companies"]);
+    assert_eq!(project.ledger_of(usage, true), LedgerKind::Fingerprints);
+    assert_eq!(project.ledger_of(usage, false), LedgerKind::Values);
+    assert_eq!(project.ledger_of(companies, true), LedgerKind::Values);
+    let said = project_of("syncs/usage.yaml", "write: append", "write: append\nledger: fingerprints");
+    assert_eq!(said.ledger_of(&said.syncs["usage"], false), LedgerKind::Fingerprints);
+}
+
+#[test]
 fn fields_take_every_key() {
     let line = "  - { warehouse: value, platform: value, transform: [to_number, \"round:2\"], as: number, format: \"%d\", \
                 empty: \"null\", conflict: newest, map: { 1: One, \"two\": 2 } }\n  - { value: 1.10, platform: a }\n  \

@@ -12,7 +12,7 @@ use super::units::parse_duration_ms;
 use super::yaml::{Node, parse};
 use super::{connection, sync, validate};
 use crate::error::{Error, Result};
-use crate::sync::Sync;
+use crate::sync::{LedgerKind, Sync};
 
 /// The file at the top of a project.
 pub const PROJECT_FILE: &str = "tidegate.yaml";
@@ -111,6 +111,11 @@ impl Project {
     /// Whether a sync's file has this key itself.
     pub fn sync_has(&self, sync: &str, path: &str) -> bool {
         self.positions.exact(&sync_file(sync), path).is_some()
+    }
+    /// What the ledger of a sync keeps, once it is known whether its platform can be read back: values where the file
+    /// does not say and the platform cannot be asked.
+    pub fn ledger_of(&self, sync: &Sync, readable: bool) -> LedgerKind {
+        if readable || self.sync_has(&sync.name, "ledger") { sync.ledger } else { LedgerKind::Values }
     }
     /// Where a key of `tidegate.yaml` stands, or the nearest one above it.
     pub fn place(&self, path: &str) -> Place {

@@ -1,6 +1,6 @@
 //! A YAML text as a tree with positions. Scalars keep their text as written, so that `1.10` stays `1.10`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
@@ -157,6 +157,8 @@ fn at(span: Span) -> At {
 struct Open {
     node: Node,
     key: Option<(String, At)>,
+    /// The keys so far and their lines.
+    keys: HashMap<String, u32>,
     anchor: usize,
 }
 
@@ -245,7 +247,7 @@ impl Builder<'_> {
             self.problems.add(at, format!("nested deeper than {DEPTH_MAX} levels"));
             return None;
         }
-        self.open.push(Open { node: Node { at, data }, key: None, anchor });
+        self.open.push(Open { node: Node { at, data }, key: None, keys: HashMap::new(), anchor });
         Some(())
     }
     fn place(&mut self, node: Node, anchor: usize) -> Option<()> {
@@ -274,10 +276,9 @@ impl Builder<'_> {
                     };
                     open.key = Some((key, node.at));
                 }
-                Some((key, at)) => match entries.iter().find(|entry| entry.key == key) {
+                Some((key, at)) => match open.keys.insert(key.clone(), at.line) {
                     Some(first) => {
-                        let line = first.at.line;
-                        self.problems.add(at, format!("key `{}` stands twice, first in line {line}", short(&key)));
+                        self.problems.add(at, format!("key `{}` stands twice, first in line {first}", short(&key)));
                     }
                     None => entries.push(Entry { key, at, value: node }),
                 },

@@ -9,7 +9,7 @@ use crate::sync::{Changes, ConflictRule, Deletes, Direction, FieldMap, FieldSet,
 use crate::transform::{can_be_identity, is_identity_under};
 
 /// The id that a platform gives to a record.
-const ASSIGNED_KEY: &str = "_id";
+pub(super) const ASSIGNED_KEY: &str = "_id";
 
 pub(super) fn check(at: &mut Collector<'_>) {
     cursor(at);

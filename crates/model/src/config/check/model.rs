@@ -72,9 +72,9 @@ fn can(at: &mut Collector<'_>, abilities: &Abilities) {
 
 fn kind(at: &mut Collector<'_>, model: &ModelSchema) {
     let records = model.kind == ModelKind::Records;
-    if !records && at.sync.direction.reaches(Target::Warehouse) {
+    if !records && at.sync.two_way() {
         let what = if model.kind == ModelKind::Series { "a time series" } else { "a dataset" };
-        let why = format!("`{}` is {what}: rows flow into it, not back", model.name);
+        let why = format!("`{}` is {what}, and rows of those flow one way", model.name);
         at.critical("direction", "series_one_way", why, "write `direction: to_platform`");
     }
     if matches!(at.sync.fields, FieldSet::All) && model.kind != ModelKind::Dataset {
@@ -96,12 +96,12 @@ fn key(at: &mut Collector<'_>, model: &ModelSchema) {
             let why = format!("records of `{}` are found by a field, and `key` names none", model.name);
             at.critical("key", "key_without_platform", why, fix);
         }
-        Some(name) if records && !model.keys.contains(name) => {
+        Some(name) if records && !model.keys.contains(name) && name != alone::ASSIGNED_KEY => {
             let fix = choice_hint(name, model.keys.iter().map(String::as_str));
             let why = format!("records of `{}` cannot be found by `{name}`", model.name);
             at.critical("key.platform", "not_a_key", why, fix);
         }
-        Some(_) if !records => {
+        Some(name) if !records && !model.keys.contains(name) => {
             let why = format!("`{}` has no key field: its rows go by the warehouse's key", model.name);
             at.warning("key.platform", "key_unused", why, "take `platform:` out of `key`");
         }
