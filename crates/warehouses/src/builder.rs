@@ -185,11 +185,6 @@ impl PageMaker {
         self.cols.get_mut(column)
     }
 
-    /// Notes a misfit of the row in hand (the caller has appended NULL).
-    pub(crate) fn misfit(&mut self, column: usize, fault: Fault) {
-        self.misfits.push(Misfit { row: self.rows, column, rule: fault.rule, reason: fault.reason });
-    }
-
     /// Ends the row in hand; true when the page is full.
     pub(crate) fn end_row(&mut self, bytes: usize) -> bool {
         self.rows += 1;

@@ -25,6 +25,12 @@ pub(crate) struct Slot {
     pub(crate) no_nul: bool,
     /// Computed by the database: never written.
     pub(crate) generated: bool,
+    /// Times are kept in steps of this many microseconds.
+    pub(crate) step_us: i64,
+    /// Text is a UUID: 32 hex digits, kept in lower case with hyphens.
+    pub(crate) uuid: bool,
+    /// Blanks at the end of a text mean nothing.
+    pub(crate) padded: bool,
     /// False for native types that the connector reads as text and cannot write.
     pub(crate) writable: bool,
 }
@@ -32,7 +38,18 @@ pub(crate) struct Slot {
 impl Slot {
     /// A column without limits of its own.
     pub(crate) fn plain(column: Column) -> Self {
-        Self { column, int_bits: 64, single: false, digits_max: None, no_nul: false, generated: false, writable: true }
+        Self {
+            column,
+            int_bits: 64,
+            single: false,
+            digits_max: None,
+            no_nul: false,
+            generated: false,
+            step_us: 1,
+            uuid: false,
+            padded: false,
+            writable: true,
+        }
     }
 
     fn reject(&self, rule: &str, reason: impl Into<String>) -> FieldReject {
@@ -69,9 +86,9 @@ impl Slot {
             (Type::Text, Cell::Int(whole)) => self.fit_text(Cow::Owned(whole.to_string())),
             (Type::Text, Cell::Decimal(number)) => self.fit_text(Cow::Owned(number.normalized().to_string())),
             (Type::Date, cell @ Cell::Date(_)) => Ok(cell),
-            (Type::Time, cell @ Cell::Time(_)) => Ok(cell),
-            (Type::Timestamp, cell @ Cell::Timestamp(_)) => Ok(cell),
-            (Type::TimestampTz, cell @ Cell::TimestampTz(_)) => Ok(cell),
+            (Type::Time, Cell::Time(us)) => self.fit_time(us).map(Cell::Time),
+            (Type::Timestamp, Cell::Timestamp(us)) => self.fit_time(us).map(Cell::Timestamp),
+            (Type::TimestampTz, Cell::TimestampTz(us)) => self.fit_time(us).map(Cell::TimestampTz),
             (Type::Binary, cell @ Cell::Binary(_)) => Ok(cell),
             (Type::Json, Cell::Json(text) | Cell::List(text)) => self.fit_json(&text).map(Cell::Json),
             (Type::List, Cell::List(text)) => self.fit_json(&text).map(Cell::List),
@@ -126,6 +143,12 @@ impl Slot {
         if self.no_nul && text.as_bytes().contains(&0) {
             return Err(self.reject("bad_text", "the database does not store the character NUL"));
         }
+        if self.uuid {
+            return self.fit_uuid(&text);
+        }
+        if self.padded && text.ends_with(' ') {
+            return self.fit_text(Cow::Owned(text.trim_end_matches(' ').to_owned()));
+        }
         if let Some(most) = self.column.max_length {
             let most = usize::try_from(most).unwrap_or(usize::MAX);
             if text.len() > most && text.chars().count() > most {
@@ -133,6 +156,22 @@ impl Slot {
             }
         }
         Ok(Cell::Text(text))
+    }
+
+    fn fit_time(&self, us: i64) -> Result<i64, FieldReject> {
+        if us.rem_euclid(self.step_us.max(1)) == 0 {
+            return Ok(us);
+        }
+        Err(self.reject("loses_digits", format!("the column keeps times in steps of {} microseconds", self.step_us)))
+    }
+
+    fn fit_uuid<'a>(&self, text: &str) -> Result<Cell<'a>, FieldReject> {
+        let digits: String = text.chars().filter(|c| *c != '-').map(|c| c.to_ascii_lowercase()).collect();
+        if digits.len() != 32 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(self.reject("bad_uuid", "the text is not a UUID"));
+        }
+        let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
+        Ok(Cell::Text(Cow::Owned(parts.join("-"))))
     }
 
     fn fit_json<'a>(&self, text: &str) -> Result<Cow<'a, str>, FieldReject> {

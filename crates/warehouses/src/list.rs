@@ -7,7 +7,7 @@ use tidegate_model::ports::Warehouse;
 use tidegate_model::{Error, Result};
 
 use crate::near::{did_you_mean, near};
-use crate::sqlite;
+use crate::{postgres, sqlite};
 
 /// What a connector is told besides its own settings.
 #[derive(Debug, Clone)]
@@ -40,7 +40,10 @@ struct Kind {
     open: fn(&serde_json::Value, &OpenContext) -> Result<Arc<dyn Warehouse>>,
 }
 
-const LIST: &[Kind] = &[Kind { name: "sqlite", schema: sqlite::schema, promise: sqlite::PROMISE, open: sqlite::open }];
+const LIST: &[Kind] = &[
+    Kind { name: "sqlite", schema: sqlite::schema, promise: sqlite::PROMISE, open: sqlite::open },
+    Kind { name: "postgres", schema: postgres::schema, promise: postgres::PROMISE, open: postgres::open },
+];
 
 /// Opens a warehouse of a kind with the settings of its connection. Cheap: nothing is connected to yet, so an address
 /// that does not answer is told by the first call.

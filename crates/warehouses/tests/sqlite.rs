@@ -86,3 +86,8 @@ impl Lab for File {
 mod suite {
     tidegate_testkit::warehouse_suite!(super::File::new());
 }
+
+#[path = "sqlite/cells.rs"]
+mod cells;
+#[path = "sqlite/files.rs"]
+mod files;

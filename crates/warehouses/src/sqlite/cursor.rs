@@ -199,3 +199,43 @@ pub(super) fn window(
         Part { filter, params, order: format!("{number}, {key_text}") },
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::super::read::select;
+    use super::*;
+
+    fn plan(connection: &Connection, column: &SourceColumn, after: Option<&Key>) -> String {
+        let mut steps = Vec::new();
+        for part in full(column, after) {
+            let sql = select(std::slice::from_ref(column), "t", &part.filter, &part.order);
+            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a plan");
+            let rows = statement.query_map(rusqlite::params_from_iter(&part.params), |row| row.get::<_, String>(3));
+            steps.extend(rows.expect("steps").map(|step| step.expect("a step")));
+        }
+        steps.join("; ")
+    }
+
+    #[test]
+    fn a_text_key_is_read_by_its_index() {
+        let connection = Connection::open_in_memory().expect("memory");
+        connection.execute_batch("CREATE TABLE t (k TEXT PRIMARY KEY, v)").expect("a table");
+        let column = SourceColumn {
+            name: "k".into(),
+            declared: "TEXT".into(),
+            logical: Type::Text,
+            affinity: Affinity::Text,
+            max_length: None,
+            nullable: true,
+            filled: false,
+            generated: false,
+            row_id: false,
+        };
+        for after in [None, Some(Key::new("x"))] {
+            let plan = plan(&connection, &column, after.as_ref());
+            assert!(!plan.contains("TEMP B-TREE") && !plan.contains("SCAN"), "{plan}");
+        }
+    }
+}

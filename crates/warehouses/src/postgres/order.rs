@@ -1,0 +1,148 @@
+//! The order of keys and cursors, as SQL.
+
+use tidegate_model::record::Key;
+use tidegate_model::schema::Source;
+use tidegate_model::span::CursorPoint;
+use tidegate_model::value::{Type, Value};
+use tidegate_model::{Error, ErrorKind, Result};
+
+use super::catalog::{Shape, SourceColumn};
+use super::types::{Wire, literal};
+use tidegate_model::ports::ReadMode;
+
+/// The key's canonical text, sorted by its bytes.
+pub(super) fn key_text(column: &SourceColumn) -> String {
+    let name = column.quoted();
+    match column.known.wire {
+        // 5.0 is the key 5.
+        Wire::Numeric => format!("trim_scale({name})::text COLLATE \"C\""),
+        _ => format!("{name}::text COLLATE \"C\""),
+    }
+}
+
+/// Condition and order of a read.
+pub(super) fn clauses(shape: &Shape, source: &Source, mode: &ReadMode) -> Result<String> {
+    Ok(match mode {
+        ReadMode::Unordered => String::new(),
+        ReadMode::Full { key, after } => {
+            let text = key_text(shape.column(key, source)?);
+            match after {
+                None => format!(" ORDER BY {text} NULLS FIRST"),
+                Some(after) => format!(" WHERE {text} > {} ORDER BY {text}", literal(after.as_str())),
+            }
+        }
+        ReadMode::Cursor { column, key, from, to } => {
+            let (column, key) = (shape.column(column, source)?, shape.column(key, source)?);
+            window(column, key, from.as_ref(), to)?
+        }
+    })
+}
+
+/// Whether a row's cursor can be followed; NaN and the infinities cannot.
+pub(super) fn usable(column: &SourceColumn) -> Result<String> {
+    let name = column.quoted();
+    match column.known.wire {
+        Wire::Int2 | Wire::Int4 | Wire::Int8 | Wire::Text | Wire::Time => Ok(format!("{name} IS NOT NULL")),
+        Wire::Date | Wire::Timestamp | Wire::TimestampTz => Ok(format!("({name} IS NOT NULL AND isfinite({name}))")),
+        Wire::Numeric | Wire::Float4 | Wire::Float8 => {
+            // A range, so that an index on the column serves; infinity is known to numeric since Postgres 14 only.
+            Ok(format!("({name} IS NOT NULL AND {name}::text NOT IN ('NaN', 'Infinity', '-Infinity'))"))
+        }
+        _ => Err(Error::config(format!("column {} is {}, which has no order to follow", column.name, column.native))
+            .hint("take a column of numbers, dates or times as the cursor")),
+    }
+}
+
+/// The cursor's order: that of its type; texts by their bytes, so that a different locale changes nothing.
+pub(super) fn cursor_order(column: &SourceColumn) -> String {
+    match column.known.wire {
+        Wire::Text => format!("{}::text COLLATE \"C\"", column.quoted()),
+        _ => column.quoted(),
+    }
+}
+
+/// A cursor's value as a literal of its column's type.
+fn value_literal(column: &SourceColumn, value: &Value) -> Result<String> {
+    let typed = |native: &str| Ok(format!("{}::{native}", literal(&value.to_string())));
+    match (column.known.logical, value) {
+        (Type::Int64, Value::Int(_)) => typed("int8"),
+        (Type::Decimal { .. } | Type::Int64, Value::Decimal(_) | Value::Int(_)) => typed("numeric"),
+        // A float4 is compared as the server prints it, which is how it was read.
+        (Type::Float64, Value::Float(_) | Value::Int(_) | Value::Decimal(_)) if column.known.wire == Wire::Float4 => {
+            typed("float4")
+        }
+        (Type::Float64, Value::Float(_) | Value::Int(_) | Value::Decimal(_)) => typed("float8"),
+        (Type::Text, Value::Text(_)) => typed("text"),
+        (Type::Date, Value::Date(_)) => typed("date"),
+        (Type::Time, Value::Time(_)) => typed("time"),
+        (Type::Timestamp, Value::Timestamp(_)) => typed("timestamp"),
+        (Type::TimestampTz, Value::TimestampTz(_)) => typed("timestamptz"),
+        (logical, value) => Err(Error::new(
+            ErrorKind::SchemaChanged,
+            format!("column {} is {logical}; the cursor stands at a {}", column.name, value.type_name()),
+        )
+        .hint("the column's type changed since the last run: `tidegate reset SYNC --cursor VALUE` starts anew")),
+    }
+}
+
+/// `(column, key) < point` and its like, in a form that an index on the column serves.
+fn bound(column: &SourceColumn, key: &str, point: &CursorPoint, inside: &str, tie: &str) -> Result<String> {
+    let (order, value) = (cursor_order(column), value_literal(column, &point.value)?);
+    Ok(match &point.key {
+        Some(at) => {
+            let at = literal(at.as_str());
+            format!("({order} {inside}= {value} AND ({order} {inside} {value} OR {key} {tie} {at}))")
+        }
+        // No key: the point stands after all rows of its value.
+        None if inside == ">" => format!("({order} > {value})"),
+        None => format!("({order} <= {value})"),
+    })
+}
+
+fn window(column: &SourceColumn, key: &SourceColumn, from: Option<&CursorPoint>, to: &CursorPoint) -> Result<String> {
+    let (order, usable) = (cursor_order(column), usable(column)?);
+    let key = format!("coalesce({}, '')", key_text(key));
+    let mut inside = vec![usable.clone()];
+    if let Some(from) = from {
+        inside.push(bound(column, &key, from, ">", ">")?);
+    }
+    inside.push(bound(column, &key, to, "<", "<=")?);
+    // Rows without a cursor come first: false sorts before true.
+    Ok(format!(" WHERE NOT {usable} OR ({}) ORDER BY {usable}, {order}, {key}", inside.join(" AND ")))
+}
+
+/// A condition that the key column is one of `$1`, and the texts to send: those that can be keys of the column.
+pub(super) fn among(column: &SourceColumn, keys: &[Key]) -> (String, Vec<String>) {
+    let name = column.quoted();
+    let number = |key: &&Key| key.as_str().parse::<i64>().is_ok_and(|n| n.to_string() == key.as_str());
+    let texts = |keys: Vec<&Key>| keys.into_iter().map(|key| key.as_str().to_owned()).collect();
+    match column.known.wire {
+        Wire::Int2 | Wire::Int4 | Wire::Int8 => {
+            (format!("{name} = ANY ($1::text[]::int8[])"), texts(keys.iter().filter(number).collect()))
+        }
+        Wire::Numeric => {
+            let whole = |key: &&Key| {
+                let digits = key.as_str().strip_prefix('-').unwrap_or(key.as_str());
+                (1..=76).contains(&digits.len())
+                    && digits.bytes().all(|b| b.is_ascii_digit())
+                    && (digits == "0" || !digits.starts_with('0'))
+            };
+            (format!("{name} = ANY ($1::text[]::numeric[])"), texts(keys.iter().filter(whole).collect()))
+        }
+        Wire::Uuid => {
+            let uuid = |key: &&Key| {
+                let text = key.as_str();
+                text.len() == 36
+                    && text.bytes().enumerate().all(|(at, b)| match at {
+                        8 | 13 | 18 | 23 => b == b'-',
+                        _ => b.is_ascii_digit() || (b'a'..=b'f').contains(&b),
+                    })
+            };
+            (format!("{name} = ANY ($1::text[]::uuid[])"), texts(keys.iter().filter(uuid).collect()))
+        }
+        _ => {
+            let storable = |key: &&Key| !key.as_str().contains('\0');
+            (format!("{name}::text = ANY ($1::text[])"), texts(keys.iter().filter(storable).collect()))
+        }
+    }
+}
