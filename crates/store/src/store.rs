@@ -40,7 +40,7 @@ pub async fn open(url: &str, options: &OpenOptions) -> Result<Arc<dyn Memory>> {
 
 pub(crate) enum Backend {
     Sqlite(Sqlite),
-    Postgres(Postgres),
+    Postgres(Box<Postgres>),
 }
 
 /// The state of a project.
@@ -120,7 +120,7 @@ impl Store {
             (Backend::Sqlite(db), keyring)
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let db = Postgres::open(url, options.schema.as_deref(), lock_wait).await?;
-            (Backend::Postgres(db), Keyring::given(options.key.as_ref())?)
+            (Backend::Postgres(Box::new(db)), Keyring::given(options.key.as_ref())?)
         } else {
             let shown = redact_url(url);
             return Err(Error::config(format!("the state's address {shown} is neither sqlite:PATH nor postgres://…"))

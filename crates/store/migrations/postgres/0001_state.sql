@@ -28,7 +28,8 @@ CREATE TABLE syncs (
     delivered_floor BIGINT NOT NULL DEFAULT -9223372036854775808  -- delivered keys of a lower order are forgotten
 );
 
--- The slim part of the ledger, merged with by every full read: narrow and clustered by key.
+-- The slim part of the ledger, merged with by every full read: narrow, and in key order after a first run. Pages keep
+-- some room, so that a changed print stays on its page and touches no index.
 CREATE TABLE ledger (
     sync BIGINT NOT NULL,
     key BYTEA NOT NULL,
@@ -37,7 +38,7 @@ CREATE TABLE ledger (
     warehouse BYTEA,                     -- print of what the warehouse last showed; NULL: nothing
     platform BYTEA,                      -- print of what the platform last showed; NULL: nothing
     PRIMARY KEY (sync, key)
-);
+) WITH (fillfactor = 85);
 CREATE UNIQUE INDEX ledger_remote ON ledger (sync, remote) WHERE remote IS NOT NULL;
 
 -- The engine's own detail of ledger entries (images), apart so that scans of the ledger stay narrow.

@@ -16,8 +16,16 @@ impl Place {
         if let Some(db) = error.as_db_error() {
             return self.said(db);
         }
+        // The driver has a kind for this, but shows it only in its text.
+        if error.to_string().starts_with("error performing TLS handshake") {
+            return Error::config(format!("no encrypted line to the state's Postgres at {} could be made", self.shown))
+                .hint(
+                    "check sslmode and sslrootcert in the state's URL, and the server's certificate and `ssl` setting",
+                )
+                .cause(causes(error));
+        }
         Error::new(ErrorKind::Unavailable, format!("the state's Postgres at {} cannot be reached", self.shown))
-            .hint("check that it runs, that host, port and sslmode in the state's URL are right, and that the network lets us through")
+            .hint("check that it runs, that host and port in the state's URL are right, and that the network lets us through")
             .cause(causes(error))
     }
 

@@ -16,7 +16,7 @@ on_both!(a_killed_process_leaves_a_prefix);
 const ROWS: usize = 50;
 
 fn position(step: i64) -> Option<Position> {
-    (step > 0).then(|| Position::Cursor(CursorPoint { value: Value::Int(step), key: None }))
+    (step > 0).then_some(Position::Cursor(CursorPoint { value: Value::Int(step), key: None }))
 }
 
 fn step_of(position: Option<Position>) -> i64 {

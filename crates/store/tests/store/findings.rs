@@ -68,7 +68,7 @@ async fn one_reject_per_key_side_and_field(place: &Place) {
         let mut it = next_run(&store, &lease, id).await;
         let mut one = reject(Some("a"), Some("name"));
         one.why.reason = reason.to_owned();
-        one.value = (reason == "first").then(|| Value::Int(1));
+        one.value = (reason == "first").then_some(Value::Int(1));
         it.rejects = vec![one];
         store.settle(&lease, &it).await.unwrap();
     }

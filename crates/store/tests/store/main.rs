@@ -19,3 +19,4 @@ mod refused;
 mod runs;
 mod schema;
 mod secrets;
+mod tls;

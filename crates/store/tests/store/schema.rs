@@ -45,7 +45,7 @@ async fn postgres_says_what_is_wrong_with_its_address() {
         (format!("postgres://nobody:hunter2@{place}"), ErrorKind::Unauthorized),
         (format!("postgres://{login}@{host}/no_such_database"), ErrorKind::NotFound),
         ("postgres://me:hunter2@127.0.0.1:1/x".to_owned(), ErrorKind::Unavailable),
-        (format!("{url}?sslmode=require"), ErrorKind::Unavailable),
+        (format!("{url}?sslmode=require"), ErrorKind::Config),
         (format!("{url}?sslmode=verify-full&sslrootcert=/nowhere/ca.pem"), ErrorKind::NotFound),
         (format!("{url}?sslcert=/nowhere/me.pem"), ErrorKind::Config),
         ("postgres://me:hunter2@db:port/x".to_owned(), ErrorKind::Config),
