@@ -1,0 +1,369 @@
+//! A small project with its data on one backend, the binary to run on it, and what can be compared afterwards.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Mutex;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Backend {
+    Sqlite,
+    Postgres,
+}
+
+pub struct World {
+    backend: Backend,
+    dir: PathBuf,
+    /// Databases on the Postgres server: lake, hub, state.
+    databases: Option<[String; 3]>,
+    owner: bool,
+}
+
+const COMPANIES: u32 = 60;
+const EVENTS: u32 = 300;
+
+fn server() -> String {
+    std::env::var("TIDEGATE_TEST_PG").expect("TIDEGATE_TEST_PG names a Postgres server; `./test` starts one and sets it")
+}
+
+fn url(database: &str) -> String {
+    let server = server();
+    let (base, _) = server.rsplit_once('/').expect("a URL with a database");
+    format!("{base}/{database}")
+}
+
+fn psql(database_url: &str, sql: &str) -> String {
+    let out = Command::new("psql").args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", database_url, "-c", sql]).output();
+    let out = out.expect("psql can be started");
+    assert!(out.status.success(), "psql: {}\n{sql}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).expect("text")
+}
+
+impl World {
+    pub fn new(backend: Backend, name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("tidegate-kill-{}-{backend:?}-{name}", std::process::id()));
+        let _gone = fs::remove_dir_all(&dir);
+        fs::create_dir_all(dir.join("connections")).unwrap();
+        fs::create_dir_all(dir.join("syncs")).unwrap();
+        let databases = (backend == Backend::Postgres).then(|| databases(name, "base"));
+        let world = Self { backend, dir, databases, owner: true };
+        if let Some(databases) = &world.databases {
+            for database in databases {
+                psql(&server(), &format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)"));
+                psql(&server(), &format!("CREATE DATABASE {database}"));
+            }
+        }
+        world.write_connections();
+        for (file, text) in SYNCS {
+            fs::write(world.dir.join("syncs").join(file), text).unwrap();
+        }
+        world.fill();
+        world
+    }
+
+    fn write_connections(&self) {
+        let (lake, hub, state) = match &self.databases {
+            None => ("type: sqlite\npath: lake.db".to_owned(), "sqlite:hub.db".to_owned(), "sqlite:.tidegate/state.db".to_owned()),
+            Some([lake, hub, state]) => (format!("type: postgres\nurl: {}", url(lake)), url(hub), url(state)),
+        };
+        let write = |file: &str, text: String| fs::write(self.dir.join(file), text).unwrap();
+        write("tidegate.yaml", format!("version: 1\nname: kill\nstate: {state}\n"));
+        write("connections/lake.yaml", format!("version: 1\n{lake}\naccess: write\n"));
+        write("connections/crm.yaml", format!("version: 1\ntype: hub\nurl: {hub}\n"));
+    }
+
+    fn fill(&self) {
+        let arr = if self.backend == Backend::Sqlite { "DECIMAL(12,2)" } else { "numeric(12,2)" };
+        self.sql(&format!("CREATE TABLE companies (company_id VARCHAR(40) PRIMARY KEY, name TEXT, phase TEXT, arr {arr}, health BIGINT)"));
+        self.sql("CREATE TABLE usage_events (event_id BIGINT PRIMARY KEY, company_id TEXT, action TEXT, happened_at TIMESTAMP)");
+        self.sql("CREATE TABLE scores (company_id VARCHAR(40) PRIMARY KEY, name TEXT)");
+        self.sql("CREATE TABLE company_log (company_id VARCHAR(40), name TEXT)");
+        self.sql("INSERT INTO scores VALUES ('old', 'from before')");
+        let rows: Vec<String> = (0..COMPANIES).map(|n| format!("('C{n:03}', 'Company {n}', 'Live', {n}.50)")).collect();
+        self.sql(&format!("INSERT INTO companies (company_id, name, phase, arr) VALUES {}", rows.join(", ")));
+        let rows: Vec<String> = (1..=EVENTS).map(|n| format!("({n}, 'C{:03}', 'login', '2024-05-{:02} 10:00:00')", n % COMPANIES, n % 28 + 1)).collect();
+        self.sql(&format!("INSERT INTO usage_events VALUES {}", rows.join(", ")));
+    }
+
+    /// Runs SQL in the warehouse.
+    pub fn sql(&self, sql: &str) -> String {
+        match &self.databases {
+            Some([lake, ..]) => psql(&url(lake), sql),
+            None => {
+                let lake = rusqlite::Connection::open(self.dir.join("lake.db")).unwrap();
+                lake.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+                lake.execute_batch(sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
+                String::new()
+            }
+        }
+    }
+
+    /// The rows of a warehouse table as sorted text.
+    fn rows(&self, table: &str, columns: &str) -> Vec<String> {
+        let sql = format!("SELECT {columns} FROM {table}");
+        let mut rows: Vec<String> = match &self.databases {
+            Some([lake, ..]) => psql(&url(lake), &sql).lines().map(str::to_owned).collect(),
+            None => {
+                let lake = rusqlite::Connection::open(self.dir.join("lake.db")).unwrap();
+                let mut query = lake.prepare(&sql).unwrap();
+                let width = query.column_count();
+                let rows = query.query_map([], |row| {
+                    let cells: Vec<String> = (0..width).map(|at| format!("{:?}", row.get_ref(at).unwrap())).collect();
+                    Ok(cells.join("|"))
+                });
+                rows.unwrap().map(Result::unwrap).collect()
+            }
+        };
+        rows.sort();
+        rows
+    }
+
+    /// A copy of everything: files, or databases made from these as templates.
+    pub fn copy(&self, name: &str) -> Self {
+        let dir = self.dir.with_file_name(format!("{}-{name}", self.dir.file_name().unwrap().to_string_lossy()));
+        let _gone = fs::remove_dir_all(&dir);
+        copy_dir(&self.dir, &dir);
+        let databases = self.databases.as_ref().map(|from| {
+            let short = format!("{:x}", name.bytes().fold(5381_u64, |hash, byte| hash.wrapping_mul(33) ^ u64::from(byte)));
+            let made = from.clone().map(|database| format!("{database}_{short}"));
+            for (from, made) in from.iter().zip(&made) {
+                psql(&server(), &format!("DROP DATABASE IF EXISTS {made} WITH (FORCE)"));
+                psql(&server(), &format!("CREATE DATABASE {made} TEMPLATE {from}"));
+            }
+            made
+        });
+        let copy = Self { backend: self.backend, dir, databases, owner: true };
+        copy.write_connections();
+        copy
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        command.arg("--project").arg(&self.dir).args(arguments);
+        command.env_remove("TIDEGATE_FAILPOINT").env_remove("TIDEGATE_FAILPOINT_LOG").env_remove("TIDEGATE_STATE");
+        command
+    }
+
+    fn ok(&self, mut command: Command, codes: &[i32]) -> Output {
+        let out = command.output().expect("the binary can be started");
+        let code = out.status.code();
+        let told = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+        assert!(code.is_some_and(|code| codes.contains(&code)), "{command:?} ended with {code:?}:\n{told}");
+        out
+    }
+
+    pub fn run(&self, sync: &str, codes: &[i32]) {
+        self.ok(self.command(&["run", sync, "--json"]), codes);
+    }
+
+    pub fn hub_set(&self, key: &str, field: &str) {
+        self.ok(self.command(&["hub", "set", "company", key, field]), &[0]);
+    }
+
+    /// Runs undisturbed and returns the failpoints in the order in which they were hit.
+    pub fn run_logged(&self, sync: &str) -> Vec<String> {
+        let log = self.dir.join("failpoints.log");
+        let mut command = self.command(&["run", sync, "--json"]);
+        command.env("TIDEGATE_FAILPOINT_LOG", &log);
+        self.ok(command, &[0]);
+        let lines = fs::read_to_string(&log).unwrap_or_default();
+        fs::remove_file(&log).unwrap();
+        lines.lines().map(str::to_owned).collect()
+    }
+
+    /// Runs and is killed at a point.
+    pub fn run_killed(&self, sync: &str, point: &str) {
+        use std::os::unix::process::ExitStatusExt;
+        let mut command = self.command(&["run", sync, "--json"]);
+        command.env("TIDEGATE_FAILPOINT", point);
+        let out = command.output().unwrap();
+        assert_eq!(out.status.signal(), Some(9), "not killed at {point}: {}", String::from_utf8_lossy(&out.stderr));
+    }
+
+    /// The restart, after the dead run's lease is over, and one more run as the schedule would make it.
+    pub fn settle_down(&self, sync: &str) {
+        for _ in 0..2 {
+            let mut command = self.command(&["run", sync, "--json"]);
+            later(&mut command);
+            self.ok(command, &[0]);
+        }
+    }
+
+    /// No run's books are off.
+    pub fn assert_balanced(&self, point: &str) {
+        let out = self.ok(self.command(&["runs", "--json"]), &[0]);
+        let told = String::from_utf8(out.stdout).unwrap();
+        assert!(!told.contains("\"unbalanced\""), "killed at {point}: {told}");
+    }
+
+    /// Everything that a person would compare, without ids and times.
+    pub fn dump(&self) -> BTreeMap<String, Vec<String>> {
+        let mut dump = BTreeMap::new();
+        for model in ["company", "user_activity"] {
+            let out = self.ok(self.command(&["hub", "list", model, "--json"]), &[0]);
+            let lines = String::from_utf8(out.stdout).unwrap();
+            let mut records: Vec<String> = lines.lines().map(without_ids).collect();
+            records.sort();
+            dump.insert(model.to_owned(), records);
+        }
+        dump.insert("companies".to_owned(), self.rows("companies", "company_id, name, phase, arr, health"));
+        dump.insert("scores".to_owned(), self.rows("scores", "company_id, name"));
+        dump.insert("company_log".to_owned(), self.rows("company_log", "company_id, name"));
+        dump
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if !self.owner || std::thread::panicking() {
+            return;
+        }
+        let _gone = fs::remove_dir_all(&self.dir);
+        for database in self.databases.iter().flatten() {
+            psql(&server(), &format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)"));
+        }
+    }
+}
+
+fn databases(name: &str, part: &str) -> [String; 3] {
+    let id = std::process::id();
+    ["lake", "hub", "state"].map(|kind| format!("tgk_{id}_{name}_{part}_{kind}"))
+}
+
+/// Lets a command live three minutes later: the lease of a killed run has ended by then.
+fn later(command: &mut Command) {
+    let library = ["/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1"];
+    let library = library.into_iter().find(|path| Path::new(path).exists());
+    command.env("LD_PRELOAD", library.expect("libfaketime is installed (`./test` installs it)"));
+    command.env("FAKETIME", "+3m").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+}
+
+fn without_ids(line: &str) -> String {
+    let mut record: serde_json::Value = serde_json::from_str(line).unwrap();
+    if let Some(object) = record.as_object_mut() {
+        for name in ["_id", "createdAt", "updatedAt", "companyId", "enduserId", "entityId"] {
+            object.remove(name);
+        }
+    }
+    record.to_string()
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+static HITS: Mutex<BTreeMap<Backend, BTreeSet<String>>> = Mutex::new(BTreeMap::new());
+
+pub fn record_hits(backend: Backend, hits: &BTreeSet<String>) {
+    HITS.lock().unwrap().entry(backend).or_default().extend(hits.iter().cloned());
+}
+
+pub fn recorded_hits(backend: Backend) -> BTreeSet<String> {
+    HITS.lock().unwrap().get(&backend).cloned().unwrap_or_default()
+}
+
+/// The names of all failpoints in the source of the crates.
+pub fn failpoints_in_source() -> BTreeSet<String> {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned();
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(crates).unwrap().map(Result::unwrap) {
+        let is_product = entry.file_name() != "testkit";
+        if is_product {
+            collect(&entry.path().join("src"), &mut names);
+        }
+    }
+    names
+}
+
+fn collect(dir: &Path, names: &mut BTreeSet<String>) {
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    for entry in entries.map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            collect(&entry.path(), names);
+            continue;
+        }
+        let text = fs::read_to_string(entry.path()).unwrap_or_default();
+        for call in ["failpoint(\"", "hit(\""] {
+            for (at, _) in text.match_indices(call) {
+                let rest = &text[at + call.len()..];
+                if let Some(end) = rest.find('"').filter(|end| rest[..*end].contains('.')) {
+                    names.insert(rest[..end].to_owned());
+                }
+            }
+        }
+    }
+}
+
+/// Points that these scenarios do not pass on SQLite, with the reason.
+pub fn passed_elsewhere() -> BTreeMap<&'static str, &'static str> {
+    BTreeMap::from([("resume.batch", "passed by the restarts"), ("resume.closed", "passed by the restarts")])
+}
+
+const SYNCS: [(&str, &str); 4] = [
+    (
+        "companies.yaml",
+        "version: 1
+warehouse: { connection: lake, relation: companies }
+platform: { connection: crm, model: company }
+direction: both
+key: { warehouse: company_id, platform: externalId }
+batch_size: 25
+fields:
+  - { warehouse: name, platform: name }
+  - { warehouse: phase, platform: phase }
+  - { warehouse: arr, platform: custom.ARR, direction: to_platform }
+  - { warehouse: health, platform: custom.Health, direction: to_warehouse, as: number }
+",
+    ),
+    (
+        "usage.yaml",
+        "version: 1
+warehouse: { connection: lake, relation: usage_events }
+platform: { connection: crm, model: user_activity }
+direction: to_platform
+key: { warehouse: event_id }
+changes: cursor
+cursor: { column: event_id, lookback: 50 }
+write: append
+batch_size: 100
+fields:
+  - { warehouse: company_id, platform: companyExternalId }
+  - { warehouse: action, platform: action }
+  - { warehouse: happened_at, platform: date }
+",
+    ),
+    (
+        "log.yaml",
+        "version: 1
+warehouse: { connection: lake, relation: company_log }
+platform: { connection: crm, model: company }
+direction: to_warehouse
+key: { warehouse: company_id, platform: externalId }
+write: append
+batch_size: 25
+fields:
+  - { warehouse: name, platform: name }
+",
+    ),
+    (
+        "scores.yaml",
+        "version: 1
+warehouse: { connection: lake, relation: scores }
+platform: { connection: crm, model: company }
+direction: to_warehouse
+key: { warehouse: company_id, platform: externalId }
+write: replace
+fields:
+  - { warehouse: name, platform: name }
+",
+    ),
+];
