@@ -100,7 +100,7 @@ impl PageStream for Events {
         let text =
             |f: &dyn Fn(usize) -> String| -> ArrayRef { Arc::new(rows().map(|n| Some(f(n))).collect::<StringArray>()) };
         let columns: Vec<(&str, ArrayRef)> = vec![
-            ("event_id", Arc::new(rows().map(|n| n as i64).collect::<Int64Array>())),
+            ("event_id", Arc::new(Int64Array::from_iter_values(rows().map(|n| n as i64)))),
             ("companyExternalId", text(&|n| format!("c{:08}", n * 7919 % COMPANIES))),
             ("email", text(&|n| format!("user{}@company.example", n * 104_729 % (COMPANIES * 4)))),
             ("action", text(&|n| format!("action {}", n % 20))),
@@ -114,13 +114,11 @@ impl PageStream for Events {
                         .unwrap(),
                 ),
             ),
-            ("count", Arc::new(rows().map(|n| n as i64 % 3 + 1).collect::<Int64Array>())),
+            ("count", Arc::new(Int64Array::from_iter_values(rows().map(|n| n as i64 % 3 + 1)))),
             (
                 "date",
                 Arc::new(
-                    rows()
-                        .map(|n| (n as i64) * (90 * DAY_US / 1_000_000))
-                        .collect::<TimestampMicrosecondArray>()
+                    TimestampMicrosecondArray::from_iter_values(rows().map(|n| (n as i64) * (90 * DAY_US / 1_000_000)))
                         .with_timezone("UTC"),
                 ),
             ),

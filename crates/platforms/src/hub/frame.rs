@@ -1,5 +1,7 @@
 //! Pages on their way in, and their columns as cells.
 
+use std::sync::{Arc, Weak};
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Date32Type, Decimal128Type, Decimal256Type, Float64Type, Int64Type, Time64MicrosecondType, TimestampMicrosecondType,
@@ -20,12 +22,17 @@ use super::cell::{CellRef, Grid};
 const PAGES_AHEAD: usize = 2;
 
 /// Hands pages of an async stream to a blocking thread.
-pub struct Inlet(mpsc::Receiver<Result<Option<Page>>>);
+pub struct Inlet {
+    queue: mpsc::Receiver<Result<Option<Page>>>,
+    caller: Weak<()>,
+}
 
 impl Inlet {
-    /// Starts reading.
-    pub fn open(mut pages: Pages) -> Self {
+    /// Starts reading. When the caller lets go of what comes with it, there are no more pages: a load that nobody
+    /// waits for any more is not committed.
+    pub fn open(mut pages: Pages) -> (Self, Arc<()>) {
         let (queue, inlet) = mpsc::channel(PAGES_AHEAD);
+        let caller = Arc::new(());
         tokio::spawn(async move {
             loop {
                 let next = pages.next().await;
@@ -35,13 +42,14 @@ impl Inlet {
                 }
             }
         });
-        Self(inlet)
+        (Self { queue: inlet, caller: Arc::downgrade(&caller) }, caller)
     }
 
     /// The next page; `None` is the end.
     pub fn next(&mut self) -> Result<Option<Page>> {
         let cut = || Error::new(ErrorKind::Cancelled, "the pages of a load stopped coming");
-        self.0.blocking_recv().ok_or_else(cut)?
+        let next = self.queue.blocking_recv().ok_or_else(cut)?;
+        if self.caller.strong_count() == 0 { Err(cut()) } else { next }
     }
 }
 

@@ -269,7 +269,7 @@ impl Platform for Hub {
         if matches!(what, Model::Records) {
             return Err(Error::config(format!("{model} is written record by record, not loaded")));
         }
-        let mut inlet = frame::Inlet::open(pages);
+        let (mut inlet, _waiting) = frame::Inlet::open(pages);
         let points = ["hub.load_before_commit", "hub.load_after_commit"];
         self.pool
             .write(points, move |session| match what {

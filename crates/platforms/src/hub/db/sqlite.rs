@@ -14,7 +14,7 @@ use super::{Dialect, Lookup, NewRows, OnRow, Row, Session, Target, failure, name
 use crate::hub::cell::{CellRef, Grid};
 
 /// How long a locked file is waited for; the engine's calls end well after it.
-const BUSY_MS: u64 = 10_000;
+const BUSY_MS: u64 = 5_000;
 /// Statements kept prepared per connection: each model has a handful, loads and reads a few.
 const STATEMENTS_MAX: usize = 128;
 /// Pages of the log before it is written back: bulk loads write long logs, and a checkpoint every 4 MB slows them.
