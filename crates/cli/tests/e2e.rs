@@ -1,0 +1,22 @@
+//! The real binary, end to end: each test in a folder of its own, with SQL of its own to look at what was written.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "e2e/bad_input.rs"]
+mod bad_input;
+#[path = "e2e/bench.rs"]
+mod bench;
+#[path = "e2e/demo.rs"]
+mod demo;
+#[path = "e2e/exits.rs"]
+mod exits;
+#[cfg(feature = "failpoints")]
+#[path = "e2e/failpoints.rs"]
+mod failpoints;
+#[path = "e2e/help.rs"]
+mod help;
+#[path = "e2e/housekeeping.rs"]
+mod housekeeping;
+#[path = "e2e/shapes.rs"]
+mod shapes;
+#[path = "e2e/signals.rs"]
+mod signals;

@@ -1,0 +1,95 @@
+//! What is typed, and what help says.
+
+use super::bench::{Bench, tidegate};
+
+const COMMANDS: &[&str] = &[
+    "init",
+    "demo",
+    "check",
+    "discover",
+    "plan",
+    "apply",
+    "run",
+    "undo",
+    "verify",
+    "why",
+    "conflicts",
+    "rejects",
+    "retry",
+    "runs",
+    "logs",
+    "pause",
+    "resume",
+    "cancel",
+    "reset",
+    "relink",
+    "adopt",
+    "forget",
+    "hub",
+    "serve",
+    "secrets",
+    "state",
+    "schema",
+    "completions",
+];
+
+#[test]
+fn help_is_as_it_was_last_agreed() {
+    let help = tidegate().arg("--help").output().expect("started");
+    let told = String::from_utf8(help.stdout).expect("text");
+    let agreed = include_str!("help.txt");
+    let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(flat(&told), flat(agreed), "look at the change, then put it into tests/e2e/help.txt:\n{told}");
+}
+
+#[test]
+fn the_help_of_every_command_starts_with_examples() {
+    let top = String::from_utf8(tidegate().arg("--help").output().expect("started").stdout).expect("text");
+    for name in COMMANDS {
+        assert!(top.contains(&format!("\n  {name} ")), "--help does not list {name}");
+        let help = tidegate().args([name, "--help"]).output().expect("started");
+        assert!(help.status.success());
+        let text = String::from_utf8(help.stdout).expect("text");
+        assert!(text.starts_with("Examples:\n  tidegate "), "{name}:\n{text}");
+    }
+}
+
+#[test]
+fn commands_of_later_parts_say_so() {
+    let bench = Bench::new();
+    for (line, name) in [
+        ("auth lake --paste", "auth"),
+        ("setup snowflake --access write", "setup"),
+        ("rehearse companies", "rehearse"),
+        ("sandbox planhat --listen 127.0.0.1:1", "sandbox"),
+        ("batch-sync --connection-parameters {}", "batch-sync"),
+        ("work", "work"),
+        ("users add ada", "users"),
+        ("tokens list", "tokens"),
+    ] {
+        let words: Vec<&str> = line.split(' ').collect();
+        bench.run(&words).expect(2).says(&[&format!("`tidegate {name}` comes with a later part"), "hint: today:"]);
+    }
+}
+
+#[test]
+fn the_nearest_project_above_is_found() {
+    let bench = Bench::with_companies();
+    std::fs::create_dir_all(bench.path("a/b")).expect("made");
+    let inside = bench.command(&["runs"]).current_dir(bench.path("a/b")).output().expect("started");
+    assert!(inside.status.success(), "{inside:?}");
+    let nowhere = tempfile::tempdir().expect("a folder");
+    let lost = tidegate().arg("runs").current_dir(nowhere.path()).output().expect("started");
+    assert_eq!(lost.status.code(), Some(2));
+    let named = tidegate().arg("--project").arg(bench.root()).arg("runs").current_dir(nowhere.path()).output();
+    assert!(named.expect("started").status.success());
+}
+
+#[test]
+fn completions_and_schema_are_printed() {
+    let bash = tidegate().args(["completions", "bash"]).output().expect("started");
+    assert!(String::from_utf8_lossy(&bash.stdout).contains("_tidegate"));
+    let schema = tidegate().args(["schema", "--json"]).output().expect("started");
+    let schema: serde_json::Value = serde_json::from_slice(&schema.stdout).expect("JSON");
+    assert!(schema["$defs"]["sync"].is_object(), "{schema}");
+}
