@@ -1,5 +1,6 @@
 //! When a sync runs by itself. The due-planner is `engine::plan::due`.
 
+use croner::parser::{CronParser, Seconds, Year};
 use serde::{Deserialize, Serialize};
 
 /// `schedule:` of a sync.
@@ -75,10 +76,12 @@ impl Rule {
                 "a cron expression has five fields (minute, hour, day, month, weekday), this one has {fields}"
             ));
         }
-        match text.parse::<croner::Cron>() {
-            Ok(_) => Ok(Rule::Cron(text.split_whitespace().collect::<Vec<_>>().join(" "))),
-            Err(error) => Err(format!("not a cron expression: {error}")),
-        }
+        let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+        let cron = parser.parse(text).map_err(|error| format!("not a cron expression: {error}"))?;
+        // A year of no special kind: what does not come after it, such as 30 February, never comes.
+        cron.find_next_occurrence(&jiff::civil::DateTime::constant(2000, 1, 1, 0, 0, 0, 0), true)
+            .map_err(|_| "this day never comes".to_owned())?;
+        Ok(Rule::Cron(text.split_whitespace().collect::<Vec<_>>().join(" ")))
     }
 }
 
@@ -115,8 +118,14 @@ mod tests {
     #[test]
     fn cron_has_five_fields() {
         assert_eq!(Rule::parse_cron("0  6 * * *"), Ok(Rule::Cron("0 6 * * *".to_owned())));
+        assert!(Rule::parse_cron("0 6 29 2 *").is_ok(), "every four years");
         assert!(Rule::parse_cron("*/15 8-18 * * MON-FRI").is_ok());
-        for (text, why) in [("0 6 * *", "this one has 4"), ("61 * * * *", "not a cron"), ("@daily", "has 1")] {
+        for (text, why) in [
+            ("0 6 * *", "this one has 4"),
+            ("61 * * * *", "not a cron"),
+            ("@daily", "has 1"),
+            ("0 6 30 2 *", "never comes"),
+        ] {
             let error = Rule::parse_cron(text).expect_err(text);
             assert!(error.contains(why), "{text}: {error}");
         }
