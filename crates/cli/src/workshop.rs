@@ -230,7 +230,8 @@ impl Workshop {
     }
 
     fn switched_on(&self, sync: &Sync) -> bool {
-        let on = |name: &str| self.project.connections.get(name).is_some_and(|connection| connection.enabled);
+        // One that does not exist counts as on: the run says what is wrong with it.
+        let on = |name: &str| self.project.connections.get(name).is_none_or(|connection| connection.enabled);
         on(&sync.warehouse_connection) && on(&sync.platform_connection)
     }
 

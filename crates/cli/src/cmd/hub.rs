@@ -14,6 +14,9 @@ use crate::workshop::Workshop;
 /// The `type:` of the connections that these commands work on.
 const KIND: &str = "hub";
 
+/// No limit, as large as a database takes it.
+const ALL: usize = usize::MAX >> 1;
+
 /// Which hub.
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Examples:
@@ -128,7 +131,7 @@ fn pick(shop: &Workshop, named: Option<&str>) -> Result<String> {
 async fn act(app: &App, hub: &Hub, what: &What) -> Result<()> {
     match what {
         What::List { model, conditions: words, limit } => {
-            let records = hub.list(model, &conditions(words)?, limit.unwrap_or(usize::MAX)).await?;
+            let records = hub.list(model, &conditions(words)?, limit.unwrap_or(ALL)).await?;
             if records.is_empty() {
                 app.out.note(&format!("no {model}"));
             }

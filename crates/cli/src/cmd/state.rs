@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use tidegate_model::secret::redact_url;
 use tidegate_model::{Error, ErrorKind, Result};
 
-use crate::app::{App, Ending, block_on};
+use crate::app::{App, Ending, Failure, block_on};
 use crate::out::Object;
 use crate::{project, workshop};
 
@@ -102,18 +102,7 @@ fn sqlite_path(url: &str) -> Result<&str> {
 /// Checks the copy by opening it as a state, beside the one it replaces.
 fn restore(file: &Path, state: &str) -> Result<()> {
     let beside = PathBuf::from(format!("{state}.restore"));
-    let done = (|| {
-        make_private(&beside)?;
-        copy(file, &beside)?;
-        let url = format!("sqlite:{}", beside.display());
-        block_on(async { Ok(workshop::open_store(&url).await.map(drop)?) }).map_err(|failure| {
-            let cause = failure.errors.first().map_or_else(String::new, ToString::to_string);
-            Error::config(format!("{} is not a state of tidegate", file.display()))
-                .hint("name a file made by `tidegate state backup`")
-                .cause(cause)
-        })?;
-        copy(&beside, Path::new(state))
-    })();
+    let done = checked_copy(file, &beside).and_then(|()| copy(&beside, Path::new(state)));
     for suffix in ["", "-wal", "-shm", "-journal", ".key"] {
         let path = format!("{}{suffix}", beside.display());
         if let Err(error) = std::fs::remove_file(&path)
@@ -123,6 +112,20 @@ fn restore(file: &Path, state: &str) -> Result<()> {
         }
     }
     done
+}
+
+/// Copies and opens the copy.
+fn checked_copy(file: &Path, to: &Path) -> Result<()> {
+    make_private(to)?;
+    let url = format!("sqlite:{}", to.display());
+    let opened = copy(file, to).map_err(Failure::from);
+    let opened = opened.and_then(|()| block_on(async { Ok(workshop::open_store(&url).await.map(drop)?) }));
+    opened.map_err(|failure| {
+        let cause = failure.errors.first().map_or_else(String::new, ToString::to_string);
+        Error::config(format!("{} is not a state of tidegate", file.display()))
+            .hint("name a file made by `tidegate state backup`")
+            .cause(cause)
+    })
 }
 
 /// An empty file that only its owner can read.

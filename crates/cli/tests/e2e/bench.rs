@@ -123,7 +123,8 @@ impl Bench {
         bench.write("connections/lake.yaml", "version: 1\ntype: sqlite\npath: warehouse.db\naccess: write\n");
         bench.write("connections/crm.yaml", "version: 1\ntype: hub\nurl: sqlite:.tidegate/hub.db\n");
         bench.lake(
-            "CREATE TABLE companies (company_id TEXT NOT NULL PRIMARY KEY, name TEXT, phase TEXT, arr DECIMAL(12,2));
+            "PRAGMA journal_mode = WAL;
+             CREATE TABLE companies (company_id TEXT NOT NULL PRIMARY KEY, name TEXT, phase TEXT, arr DECIMAL(12,2));
              INSERT INTO companies VALUES ('C1','Åkerlund & Söner','trial','12.50'), ('C2','Beta',NULL,NULL),
                                           ('C3','東京 Labs','live','0.10');",
         );
