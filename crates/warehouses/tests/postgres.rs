@@ -1,4 +1,5 @@
 //! The Postgres warehouse: the whole suite, and what only Postgres does.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "postgres/lab.rs"]
 mod lab;

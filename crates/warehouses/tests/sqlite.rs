@@ -1,4 +1,5 @@
 //! The SQLite warehouse: the whole suite, and what only SQLite does.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::PathBuf;
 use std::sync::Arc;

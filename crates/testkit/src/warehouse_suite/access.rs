@@ -126,6 +126,7 @@ pub async fn names_with_quotes_blanks_and_unicode_work(lab: &dyn Lab) {
         warehouse.write(&lab.relation(name), key, &batch, &OpId("4".into()), &fence(1)).await.expect("a write");
     assert_eq!(outcomes.iter().map(said).collect::<Vec<_>>(), ["updated", "created", "deleted"]);
     assert_eq!(rows(lab, name, key, &[value, key]).await, [vec![Value::Int(2), text("a")]]);
+    lab.settle().await;
     let bound = warehouse.bound(&source(lab, name), value, key).await.expect("a bound").expect("rows");
     let window = ReadMode::Cursor { column: value.into(), key: key.into(), from: None, to: bound };
     assert_eq!(read(warehouse.as_ref(), ask(source(lab, name), &[key], window)).await.rows.len(), 1);

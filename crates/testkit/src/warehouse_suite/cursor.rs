@@ -12,6 +12,7 @@ async fn window(warehouse: &dyn Warehouse, lab: &dyn Lab, from: Option<CursorPoi
 }
 
 async fn bound(warehouse: &dyn Warehouse, lab: &dyn Lab) -> CursorPoint {
+    lab.settle().await;
     warehouse.bound(&source(lab, "t"), "c", "k").await.expect("a bound").expect("rows")
 }
 

@@ -47,6 +47,8 @@ pub trait Lab: Send + Sync {
     fn native(&self, logical: Type) -> String;
     /// A table's name for the port.
     fn relation(&self, table: &str) -> Relation;
+    /// Waits until nothing that is committed stands behind a transaction that still runs, of any other test.
+    async fn settle(&self) {}
 }
 
 /// One test per case of the suite; the expression makes a [`Lab`] in an async context.

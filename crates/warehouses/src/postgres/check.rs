@@ -4,7 +4,7 @@ use tidegate_model::finding::Finding;
 use tidegate_model::ports::Need;
 use tidegate_model::schema::{Relation, RelationKind, Source};
 use tidegate_model::sync::WriteMode;
-use tidegate_model::{ErrorKind, Result};
+use tidegate_model::{Error, ErrorKind, Result};
 use tokio_postgres::Client;
 
 use super::catalog::{Shape, SourceColumn, near_names, shape, title};
@@ -96,16 +96,22 @@ impl Look<'_> {
     }
 
     async fn source(&self, source: &Source, columns: &[String]) -> Result<Vec<Finding>> {
-        let shape = shape(self.client, source).await?;
+        let shape = match shape(self.client, source).await {
+            Err(error) if error.kind == ErrorKind::Forbidden => return self.hidden(source, &["SELECT"], error).await,
+            found => found?,
+        };
         let known: Vec<&str> = shape.columns.iter().map(|column| column.name.as_str()).collect();
-        let mut findings = self.rights(&shape, &["SELECT"]).await?;
+        let mut findings = self.shape_rights(&shape, &["SELECT"]).await?;
         findings.extend(missing_columns(columns, &known, &title(source)));
         Ok(findings)
     }
 
     async fn target(&self, relation: &Relation, wish: &Wish<'_>) -> Result<Vec<Finding>> {
-        let shape = match shape(self.client, &Source::Relation(relation.clone())).await {
+        let rights = rights_of(wish.mode);
+        let source = Source::Relation(relation.clone());
+        let shape = match shape(self.client, &source).await {
             Ok(shape) => shape,
+            Err(error) if error.kind == ErrorKind::Forbidden => return self.hidden(&source, rights, error).await,
             Err(error) if error.kind == ErrorKind::NotFound && relation.0.len() <= 2 => {
                 return self.missing(relation, wish).await.map(|finding| vec![finding]);
             }
@@ -113,14 +119,7 @@ impl Look<'_> {
         };
         let mut findings = Vec::new();
         if shape.kind == RelationKind::Table {
-            let rights: &[&str] = match wish.mode {
-                WriteMode::Append | WriteMode::Insert => &["SELECT", "INSERT"],
-                WriteMode::Update => &["SELECT", "UPDATE"],
-                WriteMode::Replace => &["SELECT", "INSERT", "DELETE"],
-                WriteMode::Upsert => &["SELECT", "INSERT", "UPDATE"],
-                WriteMode::Mirror => &["SELECT", "INSERT", "UPDATE", "DELETE"],
-            };
-            findings.extend(self.rights(&shape, rights).await?);
+            findings.extend(self.shape_rights(&shape, rights).await?);
         }
         let slots: Vec<_> = shape.columns.iter().map(SourceColumn::slot).collect();
         let table = Table { relation, kind: shape.kind, slots: &slots, unique: &shape.unique };
@@ -141,9 +140,27 @@ impl Look<'_> {
         Ok(finding)
     }
 
+    async fn shape_rights(&self, shape: &Shape, rights: &[&str]) -> Result<Vec<Finding>> {
+        match (shape.oid, &shape.schema) {
+            (Some(oid), Some(schema)) => self.rights(oid, schema, &shape.from, rights).await,
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// What is missing on a relation that may not even be described, for its schema is closed to us.
+    async fn hidden(&self, source: &Source, rights: &[&str], error: Error) -> Result<Vec<Finding>> {
+        let Source::Relation(relation) = source else { return Err(error) };
+        let [.., schema, table] = relation.0.as_slice() else { return Err(error) };
+        let sql = "SELECT oid FROM pg_catalog.pg_class WHERE relname = $1 AND relnamespace = to_regnamespace($2)";
+        let row = self.client.query_opt(sql, &[table, &Postgres.quote(schema)]).await;
+        let Some(row) = row.map_err(|error| classify(&error, "look up rights"))? else { return Err(error) };
+        let from = format!("{}.{}", Postgres.quote(schema), Postgres.quote(table));
+        let findings = self.rights(row.get(0), schema, &from, rights).await?;
+        if findings.is_empty() { Err(error) } else { Ok(findings) }
+    }
+
     /// Rights on a relation and its schema. A right on some columns counts: which ones is found out by the call.
-    async fn rights(&self, shape: &Shape, rights: &[&str]) -> Result<Vec<Finding>> {
-        let (Some(oid), Some(schema)) = (shape.oid, &shape.schema) else { return Ok(Vec::new()) };
+    async fn rights(&self, oid: u32, schema: &str, from: &str, rights: &[&str]) -> Result<Vec<Finding>> {
         let mut missing = Vec::new();
         for right in rights {
             let sql = match *right {
@@ -154,7 +171,7 @@ impl Look<'_> {
                 missing.push(*right);
             }
         }
-        let usage = self.yes("SELECT has_schema_privilege($1, 'USAGE')", &[schema]).await?;
+        let usage = self.yes("SELECT has_schema_privilege($1, 'USAGE')", &[&schema]).await?;
         if missing.is_empty() && usage {
             return Ok(Vec::new());
         }
@@ -164,9 +181,20 @@ impl Look<'_> {
             fix.push(format!("GRANT USAGE ON SCHEMA {} TO {user};", Postgres.quote(schema)));
         }
         if !missing.is_empty() {
-            fix.push(format!("GRANT {} ON TABLE {} TO {user};", missing.join(", "), shape.from));
+            fix.push(format!("GRANT {} ON TABLE {} TO {user};", missing.join(", "), from));
         }
         let what = if missing.is_empty() { "USAGE of its schema".to_owned() } else { missing.join(", ") };
-        Ok(vec![Finding::critical("missing_right", format!("{user} lacks {what} on {}", shape.from), fix.join(" "))])
+        Ok(vec![Finding::critical("missing_right", format!("{user} lacks {what} on {from}"), fix.join(" "))])
+    }
+}
+
+/// The rights that a way of writing needs.
+fn rights_of(mode: WriteMode) -> &'static [&'static str] {
+    match mode {
+        WriteMode::Append | WriteMode::Insert => &["SELECT", "INSERT"],
+        WriteMode::Update => &["SELECT", "UPDATE"],
+        WriteMode::Replace => &["SELECT", "INSERT", "DELETE"],
+        WriteMode::Upsert => &["SELECT", "INSERT", "UPDATE"],
+        WriteMode::Mirror => &["SELECT", "INSERT", "UPDATE", "DELETE"],
     }
 }

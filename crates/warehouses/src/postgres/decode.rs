@@ -131,10 +131,13 @@ fn numeric(raw: &[u8], precision: u8, scale: i8) -> Result<i256, Fault> {
             (sum % shift == 0).then(|| i256::from_i128(sum / shift))
         }
     } else {
+        // Zeros of the last group must not count as digits: 76 of ours may come as 20 groups.
         let text: String = digits.map(|group| format!("{group:04}")).collect();
-        match text.is_empty() {
-            true => Some(i256::ZERO),
-            false => Decimal::parse(&format!("{}e{}", text, last - i32::from(scale)))
+        let short = text.trim_end_matches('0');
+        let exponent = last - i32::from(scale) + (text.len() - short.len()) as i32;
+        match short.trim_start_matches('0') {
+            "" => Some(i256::ZERO),
+            short => Decimal::parse(&format!("{short}e{exponent}"))
                 .and_then(|number| number.rescale(scale))
                 .map(|number| number.unscaled()),
         }

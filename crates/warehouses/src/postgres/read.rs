@@ -1,6 +1,7 @@
 //! Reading: binary COPY, decoded straight into Arrow, at most two pages ahead of who takes them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
@@ -38,6 +39,8 @@ struct Reading {
     task: JoinHandle<()>,
     server: Arc<Server>,
     token: CancelToken,
+    /// True until the read gives its connection back, or is dropped: whoever turns it off owns the connection's end.
+    open: Arc<AtomicBool>,
 }
 
 #[async_trait]
@@ -49,7 +52,7 @@ impl PageStream for Reading {
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        if !self.task.is_finished() {
+        if self.open.swap(false, Ordering::SeqCst) {
             self.task.abort();
             // A server that still sorts does not notice that the line is closed.
             self.server.cancel(self.token.clone());
@@ -70,18 +73,25 @@ pub(super) async fn read(server: &Arc<Server>, ask: ReadAsk) -> Result<Pages> {
     let (sender, pages) = mpsc::channel(AHEAD_PAGES_MAX);
     let token = session.client.cancel_token();
     let keeper = server.clone();
+    let open = Arc::new(AtomicBool::new(true));
+    let ours = open.clone();
     let task = tokio::spawn(async move {
         let run = Run { columns: &columns, page_rows: ask.page_rows, doing: &doing };
         match run.copy(&session, &copy, &sender).await {
-            Ok(()) if session.client.batch_execute("COMMIT").await.is_ok() => keeper.keep(session),
-            Ok(()) => {} // all rows are out; a line that broke just then is not kept
+            Ok(complete) => {
+                // Dropped meanwhile: a cancellation is on its way to this connection, so nobody may use it again.
+                let ours = ours.swap(false, Ordering::SeqCst) && complete;
+                if ours && session.client.batch_execute("COMMIT").await.is_ok() {
+                    keeper.keep(session);
+                }
+            }
             Err(error) => {
                 // If nobody listens any more, nobody needs to know.
                 let _nobody = sender.send(Err(error)).await;
             }
         }
     });
-    Ok(Box::new(Reading { pages, task, server: server.clone(), token }))
+    Ok(Box::new(Reading { pages, task, server: server.clone(), token, open }))
 }
 
 /// A SELECT of columns in the form that [`decode`] reads.
@@ -101,7 +111,8 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn copy(&self, session: &Session, copy: &str, sender: &mpsc::Sender<Result<Page>>) -> Result<()> {
+    /// False if nobody listens any more.
+    async fn copy(&self, session: &Session, copy: &str, sender: &mpsc::Sender<Result<Page>>) -> Result<bool> {
         let fail = |error: tokio_postgres::Error| classify(&error, self.doing);
         let stream = session.client.copy_out(copy).await.map_err(fail)?;
         let mut stream = std::pin::pin!(stream);
@@ -128,14 +139,11 @@ impl Run<'_> {
                     break;
                 }
                 if sender.send(Ok(maker.take()?)).await.is_err() {
-                    return Ok(()); // dropped
+                    return Ok(false);
                 }
             }
         }
-        if !maker.is_empty() {
-            let _dropped = sender.send(Ok(maker.take()?)).await;
-        }
-        Ok(())
+        Ok(maker.is_empty() || sender.send(Ok(maker.take()?)).await.is_ok())
     }
 
     /// Takes whole rows out of the bytes until they end or the page is full; how many bytes were used.

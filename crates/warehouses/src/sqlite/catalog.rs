@@ -240,7 +240,6 @@ fn query_shape(connection: &Connection, file: &File, query: &str) -> Result<Shap
     let statement = connection.prepare(&format!("SELECT * FROM {from}")).map_err(fail)?;
     let mut columns: Vec<SourceColumn> = statement
         .columns()
-        .into_iter()
         .map(|column| undescribed(column.name().to_owned(), column.decl_type().unwrap_or("").to_owned()))
         .collect();
     drop(statement);

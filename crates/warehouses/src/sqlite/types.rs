@@ -213,11 +213,56 @@ fn bad_time(why: TimeMisfit, what: &str) -> Fault {
     }
 }
 
+/// `YYYY-MM-DD HH:MM:SS[.f]`, the form of nearly every cell, without a general parser; anything else goes there.
+fn clock(text: &str) -> Result<i64, TimeMisfit> {
+    plain_clock(text.as_bytes()).map_or_else(|| parse_timestamp(text), Ok)
+}
+
+fn plain_clock(text: &[u8]) -> Option<i64> {
+    if text.len() < 19 || text.len() > 26 || text[10] != b'T' && text[10] != b' ' {
+        return None;
+    }
+    if [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')].iter().any(|(at, mark)| text[*at] != *mark) {
+        return None;
+    }
+    let number = |digits: &[u8]| -> Option<i64> {
+        digits.iter().try_fold(0, |sum, b| b.is_ascii_digit().then(|| sum * 10 + i64::from(b - b'0')))
+    };
+    let days = plain_days(number(&text[..4])?, number(&text[5..7])?, number(&text[8..10])?)?;
+    let (hour, minute, second) = (number(&text[11..13])?, number(&text[14..16])?, number(&text[17..19])?);
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let fraction = match &text[19..] {
+        [] => 0,
+        [b'.', digits @ ..] if !digits.is_empty() => number(digits)? * 10_i64.pow(6 - digits.len() as u32),
+        _ => return None,
+    };
+    Some((days * 86_400 + hour * 3_600 + minute * 60 + second) * 1_000_000 + fraction)
+}
+
+/// Days since 1970-01-01, counted in years that begin in March so that the leap day is the last.
+fn plain_days(year: i64, month: i64, day: i64) -> Option<i64> {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let longest = match month {
+        2 => 28 + i64::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        _ => return None,
+    };
+    if !(1..=longest).contains(&day) {
+        return None;
+    }
+    let (years, months) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let leap_days = years.div_euclid(4) - years.div_euclid(100) + years.div_euclid(400);
+    Some(years * 365 + leap_days + (153 * months + 2) / 5 + day - 1 - 719_468)
+}
+
 /// An instant with `Z` or an offset. Read as a clock and moved by its offset, because the last day of the calendar, a
 /// usual word for "never ends", is past the last instant that jiff knows.
 fn with_offset(text: &str) -> Result<i64, TimeMisfit> {
-    if let Some(clock) = text.strip_suffix(['Z', 'z']) {
-        return if clock.len() > 10 { parse_timestamp(clock) } else { Err(TimeMisfit::Malformed) };
+    if let Some(moment) = text.strip_suffix(['Z', 'z']) {
+        return if moment.len() > 10 { clock(moment) } else { Err(TimeMisfit::Malformed) };
     }
     let Some(at) = text.rfind(['+', '-']).filter(|at| *at > 10) else { return parse_timestamptz(text) };
     let digits: String = text[at + 1..].chars().filter(|c| *c != ':').collect();
@@ -229,7 +274,7 @@ fn with_offset(text: &str) -> Result<i64, TimeMisfit> {
     match minutes {
         Some(minutes) if minutes <= OFFSET_MINUTES_MAX => {
             let sign = if text.as_bytes()[at] == b'-' { -1 } else { 1 };
-            Ok(parse_timestamp(text[..at].trim_end())? - sign * minutes * 60_000_000)
+            Ok(clock(text[..at].trim_end())? - sign * minutes * 60_000_000)
         }
         _ => parse_timestamptz(text),
     }
@@ -238,7 +283,7 @@ fn with_offset(text: &str) -> Result<i64, TimeMisfit> {
 /// Time without zone. Text that has a zone all the same (as ISO text from programs often has) is converted to the
 /// clock of the sync's zone, in which times without zone are read.
 fn wall_clock(text: &str, zone: &TimeZone) -> Result<i64, Fault> {
-    match parse_timestamp(text) {
+    match clock(text) {
         Ok(us) => Ok(us),
         Err(TimeMisfit::SubMicrosecond) => Err(bad_time(TimeMisfit::SubMicrosecond, "timestamp")),
         Err(TimeMisfit::Malformed) => {
@@ -255,7 +300,7 @@ fn instant(text: &str, zone: &TimeZone) -> Result<i64, Fault> {
         Ok(us) => Ok(us),
         Err(TimeMisfit::SubMicrosecond) => Err(bad_time(TimeMisfit::SubMicrosecond, "timestamp")),
         Err(TimeMisfit::Malformed) => {
-            let us = parse_timestamp(text).map_err(|why| bad_time(why, "timestamp"))?;
+            let us = clock(text).map_err(|why| bad_time(why, "timestamp"))?;
             let malformed = || bad_time(TimeMisfit::Malformed, "timestamp");
             let at = datetime_of(us).ok_or_else(malformed)?;
             zone.to_timestamp(at).map(|at| at.as_microsecond()).map_err(|_| malformed())
@@ -341,6 +386,36 @@ mod tests {
         assert_eq!(cell("2024-07-01Z", Type::TimestampTz).expect_err("no time").rule, "bad_date");
         assert_eq!(cell("2024-07-01T10:00:00.1234567", Type::Timestamp).expect_err("fine").rule, "sub_microsecond");
         assert_eq!(cell("2024-02-30", Type::Date).expect_err("no such day").rule, "bad_date");
+    }
+
+    #[test]
+    fn the_short_way_reads_times_as_the_long_way_does() {
+        for text in [
+            "0001-01-01 00:00:00",
+            "1900-02-28T23:59:59.9",
+            "1969-12-31 23:59:59.999999",
+            "1970-01-01T00:00:00",
+            "2000-02-29 12:30:45.000001",
+            "2024-02-29 00:00:00",
+            "2100-03-01T06:07:08.25",
+            "9999-12-31 23:59:59.999999",
+        ] {
+            assert!(plain_clock(text.as_bytes()).is_some(), "{text} took the long way");
+            assert_eq!(plain_clock(text.as_bytes()), parse_timestamp(text).ok(), "{text}");
+        }
+        for text in [
+            "1900-02-29 00:00:00",
+            "2024-13-01 00:00:00",
+            "2024-01-32 00:00:00",
+            "2024-01-01 24:00:00",
+            "2024-01-01 00:60:00",
+            "2024-01-01 00:00:00.",
+            "2024-01-01 00:00:0x",
+            "2024-00-10 00:00:00",
+        ] {
+            assert_eq!(plain_clock(text.as_bytes()), None, "{text}");
+            assert!(clock(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -37,6 +37,7 @@ async fn an_uncommitted_insert_is_not_skipped() {
         .await;
     let warehouse = lab.open(false);
     let writer = lab.other().await;
+    lab.settle().await;
     writer.batch_execute("BEGIN; INSERT INTO events DEFAULT VALUES").await.unwrap();
     lab.exec("INSERT INTO events DEFAULT VALUES; INSERT INTO events DEFAULT VALUES").await;
     assert_eq!(bound(warehouse.as_ref(), "id").await.as_deref(), Some("3"));
@@ -44,6 +45,7 @@ async fn an_uncommitted_insert_is_not_skipped() {
     let first = warehouse.bound(&events(), "id", "id").await.unwrap().unwrap();
     assert_eq!(ids(warehouse.as_ref(), None, first.clone()).await, ["1", "2", "3"]);
     writer.batch_execute("COMMIT").await.unwrap();
+    lab.settle().await;
     let second = warehouse.bound(&events(), "id", "id").await.unwrap().unwrap();
     assert_eq!(ids(warehouse.as_ref(), Some(first), second).await, ["4", "5", "6"]);
 }
@@ -58,11 +60,13 @@ async fn readers_and_rollbacks_hold_nothing_back() {
     let (reader, writer) = (lab.other().await, lab.other().await);
     reader.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT * FROM events").await.unwrap();
     lab.exec("INSERT INTO events DEFAULT VALUES").await;
+    lab.settle().await;
     assert_eq!(bound(warehouse.as_ref(), "id").await.as_deref(), Some("3"));
     writer.batch_execute("BEGIN; INSERT INTO events DEFAULT VALUES").await.unwrap();
     lab.exec("INSERT INTO events DEFAULT VALUES").await;
     assert_eq!(bound(warehouse.as_ref(), "id").await.as_deref(), Some("3"));
     writer.batch_execute("ROLLBACK").await.unwrap();
+    lab.settle().await;
     assert_eq!(bound(warehouse.as_ref(), "id").await.as_deref(), Some("5"));
 }
 
@@ -77,6 +81,7 @@ async fn rows_touched_by_a_running_window_are_ahead() {
     let warehouse = lab.open(false);
     assert_eq!(bound(warehouse.as_ref(), "id").await, None);
     writer.batch_execute("COMMIT").await.unwrap();
+    lab.settle().await;
     assert_eq!(bound(warehouse.as_ref(), "id").await.as_deref(), Some("1"));
 }
 

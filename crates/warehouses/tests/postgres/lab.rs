@@ -131,6 +131,16 @@ impl Lab for Database {
     fn relation(&self, table: &str) -> Relation {
         Relation(vec!["public".into(), table.into()])
     }
+    /// Transaction numbers are those of the whole server, and other tests write to it as well.
+    async fn settle(&self) {
+        let next = self.ask("SELECT pg_snapshot_xmax(pg_current_snapshot())").await.unwrap();
+        let passed = format!("SELECT pg_snapshot_xmin(pg_current_snapshot()) >= '{next}'::xid8");
+        let begun = std::time::Instant::now();
+        while self.ask(&passed).await.as_deref() != Some("t") {
+            assert!(begun.elapsed().as_secs() < 60, "a transaction of another test does not end");
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
 }
 
 /// A page of all columns of a table, in key order: the values as text, and the misfits as (row, column, rule).

@@ -83,7 +83,7 @@ async fn columns_without_a_type_take_that_of_their_cells() {
         "CREATE TABLE t (k TEXT, n INTEGER, bare); INSERT INTO t VALUES ('a', 1, 1), ('b', 2, 2.5), ('c', NULL, NULL)",
     )
     .await;
-    let query = Source::Query("SELECT k, n, n * 2 AS twice, n / 2.0 AS half, k || '!' AS loud, bare, NULL AS nothing, count(*) OVER () AS many FROM t".into());
+    let query = Source::Query("SELECT k, n, n * 2 AS twice, n / 2.0 AS half, k || '!' AS loud, bare, NULL AS no_value, count(*) OVER () AS many FROM t".into());
     let schema = file.open(false).describe(&query).await.expect("a schema");
     let types: Vec<Type> = schema.columns.iter().map(|column| column.logical).collect();
     use Type::{Float64, Int64, Text};
