@@ -7,11 +7,12 @@ use std::sync::Arc;
 use tidegate_engine::plan::due::{OrderEntry, run_order};
 use tidegate_engine::{Engine, Job, Quota};
 use tidegate_model::config::{self, Connection, Found, Project, Side, Sides};
-use tidegate_model::ports::{Env, Listener, Memory, Platform, Warehouse};
+use tidegate_model::finding::Finding;
+use tidegate_model::ports::{Env, Listener, Memory, Platform, Warehouse, WarehouseAbilities};
 use tidegate_model::schema::ModelName;
 use tidegate_model::secret::Secret;
-use tidegate_model::sync::Sync;
-use tidegate_model::{Error, ErrorKind, Result};
+use tidegate_model::sync::{Changes, Sync};
+use tidegate_model::{Error, ErrorKind, Instant, Result};
 use tidegate_platforms::hub::Hub;
 use tidegate_store::{OpenOptions, Store};
 use tokio::sync::Mutex;
@@ -23,6 +24,9 @@ use crate::surroundings::World;
 
 /// Where outbox, fence and staging tables go when a connection does not say.
 const DEFAULT_WORK_SCHEMA: &str = "tidegate";
+
+/// Between two looks for what is older than the retention.
+const SWEEP_EVERY_MS: i64 = 3_600_000;
 
 /// An open project. Connections are opened when first needed, once.
 pub struct Workshop {
@@ -200,8 +204,12 @@ impl Workshop {
 
     /// A side that does not answer is not judged here: the engine's own check and run tell why.
     async fn side_findings(&self, sync: &Sync) -> Vec<Found> {
+        let mut found = Vec::new();
         let relation = match self.warehouse(&sync.warehouse_connection).await {
-            Ok(warehouse) => warehouse.describe(&sync.source).await.ok(),
+            Ok(warehouse) => {
+                found.extend(self.no_history(sync, warehouse.abilities()));
+                warehouse.describe(&sync.source).await.ok()
+            }
             Err(_) => None,
         };
         let platform = self.platform(&sync.platform_connection).await.ok();
@@ -211,7 +219,40 @@ impl Workshop {
         };
         let abilities = platform.map(|platform| platform.abilities(&sync.model));
         let sides = Sides { relation: relation.as_ref(), model: model.as_ref(), abilities: abilities.as_ref() };
-        config::check_with(&self.project, &sync.name, &sides)
+        found.extend(config::check_with(&self.project, &sync.name, &sides));
+        found
+    }
+
+    /// A way of finding changes that the warehouse does not have.
+    fn no_history(&self, sync: &Sync, can: WarehouseAbilities) -> Option<Found> {
+        let (word, has) = match sync.changes {
+            Changes::Tracking => ("tracking", can.tracking),
+            Changes::Stream => ("stream", can.stream),
+            Changes::Auto | Changes::Full | Changes::Cursor => return None,
+        };
+        let why = format!("`changes: {word}`: the warehouse {} keeps no such history", sync.warehouse_connection);
+        let fix = "write `changes: auto`, or `changes: cursor` with a column that grows";
+        (!has).then(|| Found {
+            connection: None,
+            sync: Some(sync.name.clone()),
+            place: self.project.sync_place(&sync.name, "changes"),
+            finding: Finding::critical(format!("no_{word}"), why, fix),
+        })
+    }
+
+    /// Removes what is older than the project's retention, at most once an hour; how many rows went.
+    pub async fn sweep(&self) -> Result<u64> {
+        const SWEPT: &str = "swept";
+        let now = self.engine.env.now();
+        let noted = self.memory().settings(SWEPT).await?;
+        let last = noted.get(SWEPT).and_then(|text| text.parse().ok()).map_or(Instant(0), Instant);
+        if now.millis_since(last) < SWEEP_EVERY_MS {
+            return Ok(0);
+        }
+        self.memory().set_setting(SWEPT, Some(&now.0.to_string())).await?;
+        let keep = &self.project.retention;
+        let before = |ms: i64| now.plus_millis(-ms);
+        self.memory().sweep(before(keep.runs_ms), before(keep.logs_ms), before(keep.before_images_ms)).await
     }
 
     /// Names of syncs in the order in which they run: those asked for, or all whose connections are switched on.

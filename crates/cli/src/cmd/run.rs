@@ -106,6 +106,7 @@ pub fn run(app: &App, args: &Args) -> Ending {
             code = worse(code, one(&shop, &mut report, name, &options).await?);
         }
         report.finish()?;
+        shop.sweep().await?;
         Ok(signals.exit_code().unwrap_or(code))
     })
 }

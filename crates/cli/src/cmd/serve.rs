@@ -190,7 +190,11 @@ impl Runner for Project {
                 let job = shop.job(&ask.sync).await.map_err(first)?;
                 let options =
                     RunOptions { trigger: ask.trigger, full: ask.full, cancel: ask.cancel, ..RunOptions::default() };
-                shop.engine.run(&job, &options).await
+                let ran = shop.engine.run(&job, &options).await?;
+                if let Err(error) = shop.sweep().await {
+                    tracing::warn!(%error, "old runs, logs and before-images could not be removed");
+                }
+                Ok(ran)
             })
         });
         work.await.map_err(|error| Error::internal("a run ended in a panic").cause(error))?
