@@ -77,6 +77,9 @@ impl Decimal {
     }
     /// Reads decimal text such as `-12.50` or `1e3`; `None` if it is not a number or has over 76 digits.
     pub fn parse(text: &str) -> Option<Self> {
+        if let Some(short) = Self::parse_short(text) {
+            return Some(short);
+        }
         let (body, exponent) = match text.find(['e', 'E']) {
             Some(at) => (&text[..at], text[at + 1..].parse::<i32>().ok()?),
             None => (text, 0),
@@ -106,6 +109,29 @@ impl Decimal {
         let unscaled = i256::from_string(&format!("{sign}{trimmed}"))?;
         Some(Self { unscaled, scale: i8::try_from(scale).ok()? })
     }
+    /// Plain digits that fit 128 bits, which is nearly all that is ever read; anything else takes the long way.
+    fn parse_short(text: &str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        let (negative, digits) = match bytes {
+            [b'-', rest @ ..] => (true, rest),
+            rest => (false, rest),
+        };
+        if digits.len() > 38 || !digits.last()?.is_ascii_digit() {
+            return None;
+        }
+        let (mut unscaled, mut scale, mut point) = (0_i128, 0_i8, false);
+        for byte in digits {
+            match byte {
+                b'0'..=b'9' => {
+                    unscaled = unscaled * 10 + i128::from(byte - b'0');
+                    scale += i8::from(point);
+                }
+                b'.' if !point => point = true,
+                _ => return None,
+            }
+        }
+        Some(Self::from_i128(if negative { -unscaled } else { unscaled }, scale))
+    }
     /// The digits without the point.
     pub fn unscaled(&self) -> i256 {
         self.unscaled
@@ -116,6 +142,18 @@ impl Decimal {
     }
     /// The same number with another scale, only if no digit is lost and it fits 76 digits.
     pub fn rescale(&self, scale: i8) -> Option<Self> {
+        if self.scale == scale {
+            return Some(*self);
+        }
+        let steps = u32::from(scale.abs_diff(self.scale));
+        if let (Some(short), Some(factor)) = (self.unscaled.to_i128(), 10_i128.checked_pow(steps)) {
+            if scale < self.scale {
+                return (short % factor == 0).then(|| Self::from_i128(short / factor, scale));
+            }
+            if let Some(scaled) = short.checked_mul(factor) {
+                return Some(Self::from_i128(scaled, scale));
+            }
+        }
         let mut unscaled = self.unscaled;
         let ten = i256::from_i128(10);
         let mut at = self.scale;
@@ -134,6 +172,14 @@ impl Decimal {
     }
     /// The shortest form: no trailing zeros after the point, scale at least 0.
     pub fn normalized(&self) -> Self {
+        if let Some(mut short) = self.unscaled.to_i128().filter(|_| self.scale >= 0) {
+            let mut scale = self.scale;
+            while scale > 0 && short % 10 == 0 {
+                short /= 10;
+                scale -= 1;
+            }
+            return Self::from_i128(short, scale);
+        }
         let ten = i256::from_i128(10);
         let mut out = *self;
         while out.scale > 0 && out.unscaled.wrapping_rem(ten) == i256::ZERO {
@@ -149,12 +195,18 @@ impl Decimal {
     }
     /// Number of digits, without sign and leading zeros (0 has one).
     pub fn digits(&self) -> usize {
-        self.unscaled.to_string().trim_start_matches('-').len()
+        match self.unscaled.to_i128() {
+            Some(short) => short.unsigned_abs().checked_ilog10().map_or(1, |log| log as usize + 1),
+            None => self.unscaled.to_string().trim_start_matches('-').len(),
+        }
     }
 }
 
 impl PartialEq for Decimal {
     fn eq(&self, other: &Self) -> bool {
+        if self.scale == other.scale {
+            return self.unscaled == other.unscaled;
+        }
         let (a, b) = (self.normalized(), other.normalized());
         a.unscaled == b.unscaled && a.scale == b.scale
     }
@@ -194,7 +246,10 @@ impl Ord for Decimal {
 
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.unscaled.to_string();
+        let text = match self.unscaled.to_i128() {
+            Some(short) => short.to_string(),
+            None => self.unscaled.to_string(),
+        };
         let (sign, digits) = match text.strip_prefix('-') {
             Some(rest) => ("-", rest.to_owned()),
             None => ("", text),

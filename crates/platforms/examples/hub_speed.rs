@@ -1,5 +1,5 @@
 //! How fast the hub takes and gives records and series: `cargo run --release -p tidegate-platforms --example hub_speed
-//! -- URL [THOUSANDS]`. The place is written to; give it an empty one.
+//! -- URL [THOUSANDS [PARTS]]`, where PARTS are some of `records`, `series`, `datasets`. The place is written to; give it an empty one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::sync::Arc;
@@ -170,12 +170,21 @@ async fn main() {
     let url = std::env::args().nth(1).expect("the url of an empty hub");
     let count = std::env::args().nth(2).map_or(1_000_000, |n| n.parse::<usize>().expect("thousands") * 1_000);
     let hub = open_hub(&url, std::path::Path::new(".")).expect("a hub");
-    write(&hub, count.max(COMPANIES), "created").await;
-    write(&hub, count.max(COMPANIES), "changed").await;
-    read(&hub).await;
-    people(&hub).await;
-    load(&hub, "user_activity", LoadMode::Append, "activities loaded", count).await;
-    load(&hub, "user_activity", LoadMode::Append, "activities loaded again", count).await;
-    load(&hub, "dataset:events", LoadMode::Replace { max_shrink_pct: None }, "dataset replaced", count).await;
-    load(&hub, "dataset:events", LoadMode::Merge, "dataset merged", count).await;
+    let parts = std::env::args().nth(3).unwrap_or_else(|| "records,series,datasets".to_owned());
+    if parts.contains("records") {
+        write(&hub, count.max(COMPANIES), "created").await;
+        write(&hub, count.max(COMPANIES), "changed").await;
+        read(&hub).await;
+    } else {
+        write(&hub, COMPANIES, "created").await;
+    }
+    if parts.contains("series") {
+        people(&hub).await;
+        load(&hub, "user_activity", LoadMode::Append, "activities loaded", count).await;
+        load(&hub, "user_activity", LoadMode::Append, "activities loaded again", count).await;
+    }
+    if parts.contains("datasets") {
+        load(&hub, "dataset:events", LoadMode::Replace { max_shrink_pct: None }, "dataset replaced", count).await;
+        load(&hub, "dataset:events", LoadMode::Merge, "dataset merged", count).await;
+    }
 }

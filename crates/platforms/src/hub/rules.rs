@@ -63,8 +63,8 @@ pub fn normal<'a>(field: &Field, text: &'a str) -> Cow<'a, str> {
     let form = &field.schema.normal;
     let text = if form.trim { text.trim() } else { text };
     match form.case {
-        Some(Case::Lower) if text.chars().any(|c| !c.is_lowercase()) => Cow::Owned(text.to_lowercase()),
-        Some(Case::Upper) if text.chars().any(|c| !c.is_uppercase()) => Cow::Owned(text.to_uppercase()),
+        Some(Case::Lower) if text.chars().any(char::is_uppercase) => Cow::Owned(text.to_lowercase()),
+        Some(Case::Upper) if text.chars().any(char::is_lowercase) => Cow::Owned(text.to_uppercase()),
         _ => Cow::Borrowed(text),
     }
 }
@@ -82,7 +82,7 @@ fn text(field: &Field, value: &Value) -> Result<Cell, FieldReject> {
     if text.contains('\0') {
         return Err(reject(field, "zero_character", format!("{name} holds a zero character, which cannot be stored")));
     }
-    if let Some(most) = schema.max_length {
+    if let Some(most) = schema.max_length.filter(|most| text.len() > *most as usize) {
         let length = text.chars().count();
         if length > most as usize {
             return Err(reject(field, "too_long", format!("{name} has {length} characters, at most {most} are taken")));

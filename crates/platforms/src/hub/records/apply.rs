@@ -28,8 +28,8 @@ pub fn all(session: &mut dyn Session, layout: &Layout, slots: &Slots, counter: &
 /// Unique values that records give up are freed first, so that others may take them in any order.
 fn free_keys(session: &mut dyn Session, layout: &Layout, slots: &Slots) -> Result<()> {
     for (column, _) in &slots.unique {
-        let gives = |slot: &&Slot| slot.found && slot.touched && !slot.before[*column].is_null();
-        let moved = slots.all.iter().filter(gives).filter(|slot| slot.before[*column] != slot.cells[*column]);
+        let gives = |slot: &&Slot| slot.found && slot.touched && !slot.old(*column).is_null();
+        let moved = slots.all.iter().filter(gives).filter(|slot| *slot.old(*column) != slot.cells[*column]);
         let rows: Vec<Vec<Cell>> = moved.map(|slot| vec![Cell::Int(slot.id)]).collect();
         if rows.rows() > 0 {
             let extra = format!("{} = NULL", layout.fields[slots.columns[*column]].column);
@@ -91,7 +91,7 @@ fn update(
     // Only columns that changed somewhere: writing an indexed column costs its index, changed or not.
     let differs = |column: usize, slot: &Slot| {
         let kind = layout.fields[slots.columns[column]].kind;
-        returned || !same(kind, slot.before[column].as_ref(), slot.cells[column].as_ref())
+        returned || !same(kind, slot.old(column).as_ref(), slot.cells[column].as_ref())
     };
     let changed: Vec<usize> =
         (0..slots.columns.len()).filter(|column| chosen.iter().any(|slot| differs(*column, slot))).collect();
@@ -132,10 +132,10 @@ fn keep_domains(session: &mut dyn Session, layout: &Layout, slots: &Slots) -> Re
     let Some(column) = layout.at("domains").and_then(|at| slots.position[at]) else { return Ok(()) };
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     for slot in slots.all.iter().filter(|slot| slot.touched) {
-        if slot.found && (!slot.live || slot.before[column] != slot.cells[column]) {
+        if slot.found && (!slot.live || *slot.old(column) != slot.cells[column]) {
             session.exec("DELETE FROM hub_domain WHERE company = $1", &[CellRef::Int(slot.id)])?;
         }
-        if slot.live && (!slot.found || slot.before[column] != slot.cells[column]) {
+        if slot.live && (!slot.found || *slot.old(column) != slot.cells[column]) {
             let domains = company::domains(&slot.cells[column]).into_iter();
             rows.extend(domains.map(|domain| vec![Cell::Text(domain), Cell::Int(slot.id)]));
         }

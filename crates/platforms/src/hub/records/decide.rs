@@ -2,6 +2,7 @@
 
 use tidegate_model::change::{Action, Change, Effect, FieldReject};
 use tidegate_model::record::Fields;
+use tidegate_model::value::{Type, Value};
 
 use super::Name;
 use super::prepare::{Prepared, required};
@@ -9,6 +10,7 @@ use super::slots::{Slot, Slots};
 use crate::hub::cell::{Cell, same};
 use crate::hub::fence::Counter;
 use crate::hub::layout::Layout;
+use crate::hub::models::{Field, Place};
 
 /// Fields to be shown: name, number in the layout, cell.
 pub type Shown = Vec<(Name, usize, Cell)>;
@@ -120,9 +122,8 @@ impl Slots {
         let at = match returned {
             // The record is back: it keeps its id, so those that point to it find it again.
             Some(at) => {
-                let slot = &mut self.all[at];
-                slot.cells = cells;
-                slot.live = true;
+                self.all[at].turn_into(cells);
+                self.all[at].live = true;
                 at
             }
             None => self.add(Slot {
@@ -130,7 +131,7 @@ impl Slots {
                 found: false,
                 was_live: false,
                 live: true,
-                before: Vec::new(),
+                before: None,
                 cells,
                 touched: true,
             }),
@@ -143,28 +144,27 @@ impl Slots {
         if !self.holds(layout, at, &prepared) {
             return self.missed(layout, change, at);
         }
-        let mut cells = self.all[at].cells.clone();
-        let mut changed = false;
+        let mut new: Vec<(usize, Cell)> = Vec::new();
         for (field, cell) in prepared.fields {
             let Some(column) = self.position[field] else { continue };
             let cell = match prepared.company {
                 Some(company) if cell.is_null() && Some(column) == self.company_column(layout) => Cell::Int(company),
                 _ => cell,
             };
-            if !same(layout.fields[field].kind, cell.as_ref(), cells[column].as_ref()) {
-                cells[column] = cell;
-                changed = true;
+            let now = self.all[at].cells[column].as_ref();
+            if !same(layout.fields[field].kind, cell.as_ref(), now) {
+                new.push((column, cell));
             }
         }
-        if !changed {
+        if new.is_empty() {
             return Draft::Unchanged(Some(self.all[at].id));
         }
+        let mut cells = self.all[at].cells.clone();
+        new.into_iter().for_each(|(column, cell)| cells[column] = cell);
         if let Some(why) = self.claim(layout, &cells, Some(at)) {
             return Draft::Rejected(why);
         }
-        let slot = &mut self.all[at];
-        slot.cells = cells;
-        slot.touched = true;
+        self.all[at].turn_into(cells);
         self.applied(layout, change, at, Effect::Updated)
     }
 
@@ -192,8 +192,9 @@ impl Slots {
             let Some(text) = cells[*column].text() else { continue };
             match (map.get(text).copied(), own) {
                 (Some(holder), own) if Some(holder) != own => {
-                    self.all[holder].cells[*column] = Cell::Null;
-                    self.all[holder].touched = true;
+                    let mut freed = self.all[holder].cells.clone();
+                    freed[*column] = Cell::Null;
+                    self.all[holder].turn_into(freed);
                     map.remove(text);
                 }
                 _ => {}
@@ -206,25 +207,27 @@ impl Slots {
     }
 
     fn applied(&self, layout: &Layout, change: &Change, at: usize, effect: Effect) -> Draft {
-        let slot = &self.all[at];
-        let mut stored = Vec::new();
-        let mut differs = false;
-        for (name, value) in change.fields.iter() {
-            let Some(field) = layout.at(name) else { continue };
-            let cell = self.cell(at, field);
-            // References are compared once their parents' names are known; all else here.
-            let as_given = match (&layout.fields[field], cell, value) {
-                (field, _, _) if field.parent().is_some() => false,
-                (_, Cell::Text(text), tidegate_model::value::Value::Text(given)) => text == given,
-                (field, cell, value) => cell.as_ref().value(field.schema.logical) == *value,
-            };
-            differs |= !as_given;
-            stored.push((name.clone(), field, as_given));
+        let id = self.all[at].id;
+        let altered = change.fields.iter().any(|(name, value)| {
+            layout.at(name).is_some_and(|field| may_differ(&layout.fields[field], value, self.cell(at, field)))
+        });
+        if !altered {
+            return Draft::Applied { id, effect, given: Fields::default(), stored: None };
         }
-        if !differs {
-            return Draft::Applied { id: slot.id, effect, given: Fields::default(), stored: None };
-        }
-        let stored = stored.into_iter().map(|(name, field, _)| (name, field, self.cell(at, field).clone())).collect();
-        Draft::Applied { id: slot.id, effect, given: change.fields.clone(), stored: Some(stored) }
+        let known = change.fields.iter().filter_map(|(name, _)| Some((name.clone(), layout.at(name)?)));
+        let stored = known.map(|(name, field)| (name, field, self.cell(at, field).clone())).collect();
+        Draft::Applied { id, effect, given: change.fields.clone(), stored: Some(stored) }
+    }
+}
+
+/// Whether a cell may read differently from the value that was given. References may: that is known once their
+/// parents' names are.
+fn may_differ(field: &Field, given: &Value, cell: &Cell) -> bool {
+    match (field.place, given, cell) {
+        (Place::Reference, ..) => !given.is_null() || !cell.is_null(),
+        (_, Value::Text(given), Cell::Text(text)) if field.schema.logical == Type::Text => given != text,
+        // Kept as they are, digit by digit.
+        (_, Value::Decimal(_), _) => !matches!(field.schema.logical, Type::Decimal { .. }),
+        (_, given, cell) => cell.as_ref().value(field.schema.logical) != *given,
     }
 }

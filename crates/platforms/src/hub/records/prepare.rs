@@ -38,7 +38,9 @@ pub fn all(
     refs: &mut Refs,
 ) -> Result<Vec<Prepared>> {
     let clashes = clashes(layout, &ask.new_fields);
-    let mut prepared: Vec<Prepared> = batch.iter().map(|change| one(layout, ask, change, &clashes)).collect();
+    let mut memo = Memo::default();
+    let mut prepared: Vec<Prepared> =
+        batch.iter().map(|change| one(layout, ask, change, &clashes, &mut memo)).collect();
     for (field, cell) in prepared.iter().flat_map(|p| references(layout, p)) {
         if let (Some(parent), Some(text)) = (layout.fields[field].parent(), cell.text()) {
             refs.ask(parent, text);
@@ -47,6 +49,22 @@ pub fn all(
     refs.resolve(session, ids)?;
     prepared.iter_mut().for_each(|p| link(layout, refs, p));
     Ok(prepared)
+}
+
+/// Where the fields of the last change were: those of the next one mostly stand in the same order.
+#[derive(Default)]
+struct Memo(Vec<usize>);
+
+impl Memo {
+    fn at(&mut self, layout: &Layout, place: usize, name: &str) -> Option<usize> {
+        if let Some(at) = self.0.get(place).copied().filter(|at| layout.fields[*at].schema.name == name) {
+            return Some(at);
+        }
+        let at = layout.at(name)?;
+        self.0.resize(self.0.len().max(place + 1), 0);
+        self.0[place] = at;
+        Some(at)
+    }
 }
 
 /// Custom fields that are asked for with a type that they do not have.
@@ -65,9 +83,15 @@ fn clashes(layout: &Layout, new: &[(String, Type)]) -> HashMap<String, FieldReje
     out
 }
 
-fn one(layout: &Layout, ask: &WriteAsk, change: &Change, clashes: &HashMap<String, FieldReject>) -> Prepared {
+fn one(
+    layout: &Layout,
+    ask: &WriteAsk,
+    change: &Change,
+    clashes: &HashMap<String, FieldReject>,
+    memo: &mut Memo,
+) -> Prepared {
     let mut out = Prepared::default();
-    match encode(layout, change, clashes) {
+    match encode(layout, change, clashes, memo) {
         Ok(fields) => out.fields = fields,
         Err(why) => out.refused = Some(why),
     }
@@ -89,10 +113,11 @@ fn encode(
     layout: &Layout,
     change: &Change,
     clashes: &HashMap<String, FieldReject>,
+    memo: &mut Memo,
 ) -> std::result::Result<Vec<(usize, Cell)>, FieldReject> {
     let mut fields = Vec::with_capacity(change.fields.len() + 1);
-    for (name, value) in change.fields.iter() {
-        let at = layout.at(name).ok_or_else(|| layout.unknown(name))?;
+    for (place, (name, value)) in change.fields.iter().enumerate() {
+        let at = memo.at(layout, place, name).ok_or_else(|| layout.unknown(name))?;
         let field = &layout.fields[at];
         if field.schema.read_only {
             let reason = format!("{name} is written by the hub alone; leave it out of the sync's fields");

@@ -24,12 +24,25 @@ pub struct Slot {
     pub was_live: bool,
     /// Whether it is alive now.
     pub live: bool,
-    /// Its cells when the call began, by column of the call.
-    pub before: Vec<Cell>,
+    /// Its cells when the call began, by column of the call, once they are no longer the same.
+    pub before: Option<Vec<Cell>>,
     /// Its cells now.
     pub cells: Vec<Cell>,
     /// Whether the call changed it.
     pub touched: bool,
+}
+
+impl Slot {
+    /// Takes other cells.
+    pub fn turn_into(&mut self, cells: Vec<Cell>) {
+        let old = std::mem::replace(&mut self.cells, cells);
+        self.before.get_or_insert(old);
+        self.touched = true;
+    }
+    /// The cell of a column when the call began.
+    pub fn old(&self, column: usize) -> &Cell {
+        &self.before.as_ref().unwrap_or(&self.cells)[column]
+    }
 }
 
 /// All records of a call, and ways to find them.
@@ -161,7 +174,7 @@ impl Slots {
         let cells: Result<Vec<Cell>> = (0..width).map(|at| Ok(row.cell(at + 2)?.to_owned())).collect();
         let cells = cells?;
         let live = row.int(1)? == 0;
-        let slot = Slot { id, found: true, was_live: live, live, before: cells.clone(), cells, touched: false };
+        let slot = Slot { id, found: true, was_live: live, live, before: None, cells, touched: false };
         self.add(slot);
         Ok(())
     }

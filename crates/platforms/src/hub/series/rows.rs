@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use tidegate_model::change::FieldReject;
 use tidegate_model::page::Page;
 use tidegate_model::time::{TimeMisfit, parse_timestamp, parse_timestamptz};
-use tidegate_model::value::Decimal;
 use tidegate_model::{Error, Result};
 
 use crate::hub::cell::CellRef;
@@ -112,8 +111,7 @@ pub fn number(name: &str, cell: CellRef<'_>) -> std::result::Result<Option<(Stri
         CellRef::Text(text) => text.to_owned(),
         CellRef::Blob(_) => return Err(wrong("wrong_type", "takes numbers")),
     };
-    let plain = digits.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b'-');
-    if !plain || Decimal::parse(&digits).is_none() {
+    if !plain(&digits) {
         return Err(wrong("wrong_type", "takes numbers; add transform: [to_number]"));
     }
     match scaled(&digits) {
@@ -122,6 +120,14 @@ pub fn number(name: &str, cell: CellRef<'_>) -> std::result::Result<Option<(Stri
             Err(wrong("out_of_range", "takes at most 20 digits before and 18 after the point; round it in the sync"))
         }
     }
+}
+
+/// Whether a text is digits, with a sign and a point at most.
+fn plain(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let all = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    all(whole) && all(fraction)
 }
 
 /// The instant of a row; the time of arrival if it says none.
