@@ -48,15 +48,18 @@ pub(crate) struct Wish<'a> {
 
 /// An error as a finding.
 pub(crate) fn of_error(error: &Error) -> Finding {
-    let name = match error.kind {
-        ErrorKind::NotFound => "missing_relation",
-        _ => error.code(),
-    };
-    let mut why = error.to_string();
-    if let Some(hint) = &error.hint {
-        why = format!("{why}; {hint}");
-    }
-    Finding::critical(name, why, error.hint.clone().unwrap_or_default())
+    named(error.code(), error)
+}
+
+/// An error about a relation as a finding.
+pub(crate) fn of_relation(error: &Error) -> Finding {
+    named(if error.kind == ErrorKind::NotFound { "missing_relation" } else { error.code() }, error)
+}
+
+fn named(name: &str, error: &Error) -> Finding {
+    let hint = error.hint.clone().unwrap_or_default();
+    let why = if hint.is_empty() { error.to_string() } else { format!("{error}; {hint}") };
+    Finding::critical(name, why, hint)
 }
 
 /// A write through a connection that only reads.

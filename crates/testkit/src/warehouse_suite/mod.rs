@@ -63,6 +63,7 @@ macro_rules! warehouse_suite {
             a_full_read_goes_on_after_a_key
             pages_are_bounded_and_never_empty
             a_dropped_read_gives_everything_back
+            a_slow_reader_holds_few_pages
             fetch_finds_keys_in_their_canonical_form
             cursor_reads_hand_out_every_row_once
             cursors_of_times_and_numbers_follow_their_own_order

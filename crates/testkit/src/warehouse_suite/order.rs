@@ -1,7 +1,7 @@
 //! Full reads, their order and their pages; reads by key.
 
 use tidegate_model::cells::value_at;
-use tidegate_model::ports::ReadMode;
+use tidegate_model::ports::{ReadAsk, ReadMode};
 use tidegate_model::record::Key;
 use tidegate_model::value::{Type, Value};
 
@@ -114,4 +114,40 @@ pub async fn fetch_finds_keys_in_their_canonical_form(lab: &dyn Lab) {
     assert_eq!(fetch("i", &many).await.len(), 4);
     let page = warehouse.fetch(&source(lab, "t"), &names(&["t"]), "i", &[Key::new("10")], "UTC").await.expect("a page");
     assert_eq!(value_at(&page.rows, 0, 0), Value::text("Å"));
+}
+
+/// A slow reader of many rows does not make us hold them: no more is read than is taken, but a few pages.
+pub async fn a_slow_reader_holds_few_pages(lab: &dyn Lab) {
+    let long = std::env::var_os("TIDEGATE_TEST_LONG").is_some();
+    let rows: usize = if long { 1_000_000 } else { 100_000 };
+    let table = table_sql(lab, "t");
+    let (int, text) = (lab.native(Type::Int64), lab.native(Type::Text));
+    lab.exec(&format!("CREATE TABLE {table} (id {int}, a {text})")).await;
+    let filler = "x".repeat(800);
+    lab.exec(&format!(
+        "INSERT INTO {table} WITH RECURSIVE g(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM g WHERE n < {rows}) \
+         SELECT n, '{filler}' FROM g"
+    ))
+    .await;
+    let warehouse = lab.open(false);
+    let asked = ReadAsk { page_rows: 1_000, ..ask(source(lab, "t"), &["id", "a"], ReadMode::Unordered) };
+    let before = resident_kb();
+    let mut pages = warehouse.read(asked).await.expect("a read");
+    let (mut seen, mut most) = (0, before);
+    while let Some(page) = pages.next().await.expect("a page") {
+        seen += page.len();
+        most = most.max(resident_kb());
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    assert_eq!(seen, rows);
+    assert!(most < before + HELD_KB_MAX, "{} KB for a table of {} KB", most - before, rows * 800 / 1000);
+}
+
+/// Half of the smaller table: a few pages, the database's own cache and what the allocator keeps.
+const HELD_KB_MAX: usize = 40_000;
+
+fn resident_kb() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("a status");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a size");
+    line.split_whitespace().nth(1).and_then(|kb| kb.parse().ok()).expect("a number")
 }

@@ -79,7 +79,7 @@ async fn ahead(
 }
 
 fn statement(shape: &Shape, column: &SourceColumn, key: &SourceColumn, ahead: Option<&str>) -> Result<String> {
-    let (from, usable, order) = (&shape.from, usable(column)?, cursor_order(column));
+    let (from, usable, order) = (&shape.from, usable(column)?.yes, cursor_order(column));
     let sent = column.sent("");
     let key = format!("coalesce({}, '')", key_text(key));
     let last = format!("ORDER BY {order} DESC, {key} DESC LIMIT 1");

@@ -11,7 +11,9 @@ use super::catalog::{Shape, SourceColumn, near_names, shape, title};
 use super::client::Server;
 use super::errors::classify;
 use super::types::Postgres;
-use crate::findings::{Dialect, Table, Wish, missing_columns, missing_table, of_error, read_only, write_findings};
+use crate::findings::{
+    Dialect, Table, Wish, missing_columns, missing_table, of_error, of_relation, read_only, write_findings,
+};
 
 /// All findings of all needs.
 pub(super) async fn check(server: &Server, needs: &[Need]) -> Vec<Finding> {
@@ -36,7 +38,7 @@ pub(super) async fn check(server: &Server, needs: &[Need]) -> Vec<Finding> {
                 look.target(relation, &Wish { key: key.as_deref(), columns, mode: *mode }).await
             }
         };
-        findings.extend(found.unwrap_or_else(|error| vec![of_error(&error)]));
+        findings.extend(found.unwrap_or_else(|error| vec![of_relation(&error)]));
     }
     server.keep(session);
     findings

@@ -38,19 +38,41 @@ pub(super) fn clauses(shape: &Shape, source: &Source, mode: &ReadMode) -> Result
     })
 }
 
-/// Whether a row's cursor can be followed; NaN and the infinities cannot.
-pub(super) fn usable(column: &SourceColumn) -> Result<String> {
+/// Whether a row's cursor can be followed, and whether it cannot: NULL, NaN and the infinities cannot. Both in a form
+/// that an index on the column serves; the second one is never NULL, so that it sorts.
+pub(super) struct Usable {
+    pub(super) yes: String,
+    no: String,
+}
+
+pub(super) fn usable(column: &SourceColumn) -> Result<Usable> {
     let name = column.quoted();
-    match column.known.wire {
-        Wire::Int2 | Wire::Int4 | Wire::Int8 | Wire::Text | Wire::Time => Ok(format!("{name} IS NOT NULL")),
-        Wire::Date | Wire::Timestamp | Wire::TimestampTz => Ok(format!("({name} IS NOT NULL AND isfinite({name}))")),
-        Wire::Numeric | Wire::Float4 | Wire::Float8 => {
-            // A range, so that an index on the column serves; infinity is known to numeric since Postgres 14 only.
-            Ok(format!("({name} IS NOT NULL AND {name}::text NOT IN ('NaN', 'Infinity', '-Infinity'))"))
+    let (yes, no) = match column.known.wire {
+        Wire::Int2 | Wire::Int4 | Wire::Int8 | Wire::Text | Wire::Time => {
+            (format!("{name} IS NOT NULL"), format!("{name} IS NULL"))
         }
-        _ => Err(Error::config(format!("column {} is {}, which has no order to follow", column.name, column.native))
-            .hint("take a column of numbers, dates or times as the cursor")),
-    }
+        Wire::Date | Wire::Timestamp | Wire::TimestampTz => (
+            format!("({name} > '-infinity' AND {name} < 'infinity')"),
+            format!("({name} IS NULL OR {name} = 'infinity' OR {name} = '-infinity')"),
+        ),
+        Wire::Float4 | Wire::Float8 => (
+            format!("({name} > '-Infinity' AND {name} < 'Infinity')"),
+            format!("({name} IS NULL OR {name} IN ('NaN', 'Infinity', '-Infinity'))"),
+        ),
+        // Infinity is known to numeric since Postgres 14 only, so it is told by its text.
+        Wire::Numeric => (
+            format!("({name} IS NOT NULL AND {name}::text NOT IN ('NaN', 'Infinity', '-Infinity'))"),
+            format!("({name} IS NULL OR {name}::text IN ('NaN', 'Infinity', '-Infinity'))"),
+        ),
+        _ => {
+            return Err(Error::config(format!(
+                "column {} is {}, which has no order to follow",
+                column.name, column.native
+            ))
+            .hint("take a column of numbers, dates or times as the cursor"));
+        }
+    };
+    Ok(Usable { yes, no })
 }
 
 /// The cursor's order: that of its type; texts by their bytes, so that a different locale changes nothing.
@@ -102,13 +124,13 @@ fn bound(column: &SourceColumn, key: &str, point: &CursorPoint, inside: &str, ti
 fn window(column: &SourceColumn, key: &SourceColumn, from: Option<&CursorPoint>, to: &CursorPoint) -> Result<String> {
     let (order, usable) = (cursor_order(column), usable(column)?);
     let key = format!("coalesce({}, '')", key_text(key));
-    let mut inside = vec![usable.clone()];
+    let mut inside = vec![usable.yes];
     if let Some(from) = from {
         inside.push(bound(column, &key, from, ">", ">")?);
     }
     inside.push(bound(column, &key, to, "<", "<=")?);
-    // Rows without a cursor come first: false sorts before true.
-    Ok(format!(" WHERE NOT {usable} OR ({}) ORDER BY {usable}, {order}, {key}", inside.join(" AND ")))
+    let no = usable.no;
+    Ok(format!(" WHERE {no} OR ({}) ORDER BY {no} DESC, {order}, {key}", inside.join(" AND ")))
 }
 
 /// A condition that the key column is one of `$1`, and the texts to send: those that can be keys of the column.

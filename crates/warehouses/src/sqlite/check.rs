@@ -9,7 +9,7 @@ use tidegate_model::{ErrorKind, Result};
 use super::catalog::{SourceColumn, near_names, shape, title};
 use super::client::File;
 use super::dialect::Sqlite;
-use crate::findings::{Table, Wish, missing_columns, missing_table, of_error, read_only, write_findings};
+use crate::findings::{Table, Wish, missing_columns, missing_table, of_error, of_relation, read_only, write_findings};
 
 /// All findings of all needs.
 pub(super) fn check(file: &File, needs: &[Need]) -> Vec<Finding> {
@@ -62,7 +62,7 @@ fn read_findings(connection: &Connection, file: &File, source: &Source, columns:
             let known: Vec<&str> = shape.columns.iter().map(|column| column.name.as_str()).collect();
             missing_columns(columns, &known, &title(source))
         }
-        Err(error) => vec![of_error(&error)],
+        Err(error) => vec![of_relation(&error)],
     }
 }
 
@@ -77,7 +77,7 @@ fn target_findings(connection: &Connection, file: &File, relation: &Relation, wi
             let near: Vec<&str> = near.iter().map(String::as_str).collect();
             vec![missing_table(&Sqlite, relation, wish, &near)]
         }
-        Err(error) => vec![of_error(&error)],
+        Err(error) => vec![of_relation(&error)],
     }
 }
 

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use tidegate_model::cells::PageBuilder;
 use tidegate_model::page::{Held, Page, PageStream};
-use tidegate_model::ports::{Load, LoadMode, ReadAsk, ReadMode};
-use tidegate_model::schema::{Relation, Source};
+use tidegate_model::ports::{Load, LoadMode};
+use tidegate_model::schema::Relation;
 use tidegate_model::span::{Fence, OpId};
 use tidegate_model::sync::DatasetLink;
 use tidegate_model::value::{Type, Value};
@@ -124,40 +124,4 @@ async fn rows_that_a_foreign_key_refuses_are_found() {
         assert_eq!(loaded.created + loaded.updated + loaded.unchanged, 997);
         assert_eq!(lab.ask("SELECT count(*) FROM t").await.as_deref(), Some("997"));
     }
-}
-
-/// A slow reader of many rows does not make us hold them: the server is read no faster than pages are taken.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_reader_holds_few_pages() {
-    let lab = Database::new().await;
-    let rows = if std::env::var_os("TIDEGATE_TEST_LONG").is_some() { 1_000_000 } else { 100_000 };
-    lab.exec(&format!(
-        "CREATE TABLE t AS SELECT n AS id, repeat('x', 400) AS a, repeat('y', 400) AS b FROM generate_series(1, {rows}) n"
-    ))
-    .await;
-    let warehouse = lab.open(false);
-    let ask = ReadAsk {
-        source: Source::Relation(t()),
-        columns: vec!["id".into(), "a".into(), "b".into()],
-        mode: ReadMode::Unordered,
-        page_rows: 1_000,
-        timezone: "UTC".into(),
-    };
-    let before = resident_kb();
-    let mut pages = warehouse.read(ask).await.unwrap();
-    let mut seen = 0;
-    let mut most = 0;
-    while let Some(page) = pages.next().await.unwrap() {
-        seen += page.len();
-        most = most.max(resident_kb());
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-    }
-    assert_eq!(seen, rows);
-    assert!(most < before + 40_000, "{} KB for a table of {} KB", most - before, rows * 800 / 1000);
-}
-
-fn resident_kb() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

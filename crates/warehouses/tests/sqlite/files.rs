@@ -36,7 +36,7 @@ async fn a_missing_file_is_an_error_and_is_not_made() {
             let written = warehouse.write(&t(), "k", &[create("a")], &OpId("1".into()), &fence()).await;
             assert_eq!(written.expect_err("no file").kind, ErrorKind::NotFound);
         }
-        assert_eq!(warehouse.check(&[Need::Connect]).await[0].finding, "missing_relation");
+        assert_eq!(warehouse.check(&[Need::Connect]).await[0].finding, "not_found");
     }
     assert!(!file.folder.path().join("nowhere.db").exists());
 }
