@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 use tidegate_model::error::{Error, ErrorKind, Result};
@@ -18,6 +19,7 @@ use crate::plan::map::Mapping;
 use crate::plan::prints::Printer;
 use crate::plan::reconcile::Rules;
 
+use super::retry::again;
 use super::rows::Layout;
 use super::sorted::{KeyRule, KeyTransform};
 
@@ -53,6 +55,8 @@ pub(crate) struct Ctx {
     pub now: tidegate_model::Instant,
     /// Keys with open rejects.
     pub rejected: HashSet<Key>,
+    /// Batches of an earlier run were settled first: what is listed may have changed since it was read.
+    pub resumed: AtomicBool,
     /// Keys that are held as `rekeyed`.
     pub rekeyed: Vec<Key>,
     /// A person's choices, by key.
@@ -65,8 +69,11 @@ impl Ctx {
         let sync = job.sync.clone();
         let state = engine.memory.state(&sync.name).await?;
         refuse_new_shape(&state, job)?;
-        let relation = job.warehouse.describe(&sync.source).await.map_err(|e| e.at(format!("sync {}", sync.name)))?;
-        let model = job.platform.model(&sync.model).await.map_err(|e| e.at(format!("sync {}", sync.name)))?;
+        let place = |error: Error| error.at(format!("sync {}", sync.name));
+        let describe = async || job.warehouse.describe(&sync.source).await;
+        let relation = again(engine, &options.cancel, describe).await.map_err(place)?;
+        let describe = async || job.platform.model(&sync.model).await;
+        let model = again(engine, &options.cancel, describe).await.map_err(place)?;
         let mapping = Arc::new(Mapping::compile(&sync, &relation, &model)?);
         let printer = Printer::new(engine.memory.print_key().await?, mapping.hash);
         let fence = Fence { sync: sync.name.clone(), store: engine.memory.store_id().await?, epoch: lease.epoch };
@@ -99,6 +106,7 @@ impl Ctx {
             run: run.to_owned(),
             now: engine.env.now(),
             rejected,
+            resumed: AtomicBool::new(false),
             rekeyed,
             choices,
             sync,

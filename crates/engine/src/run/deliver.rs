@@ -90,12 +90,14 @@ impl<'a> Delivery<'a> {
                 None => Verdict {
                     to_platform: held(&missed, Target::Platform),
                     to_warehouse: held(&missed, Target::Warehouse),
+                    open: true,
                     ..missed.verdict.clone()
                 },
             };
             // What the first look said of a direction still counts: a record is considered once.
             for to in [Target::Platform, Target::Warehouse] {
                 if missed.counted == Some(to) || missed.verdict.to(to).class == Class::Aside {
+                    verdict.over.retain(|over| *over != to);
                     if verdict.to(to).change.is_some() {
                         verdict.open = true;
                     }
@@ -368,7 +370,7 @@ pub(crate) fn add(ctx: &Ctx, settlement: &mut Settlement, one: Settled) {
     }
     let key = key.or(one.removed_key);
     if let Some(key) = key
-        && ctx.rejected.contains(&key)
+        && (ctx.rejected.contains(&key) || ctx.resumed.load(std::sync::atomic::Ordering::Relaxed))
     {
         settlement.delivered_to.extend(one.delivered_to.iter().map(|to| (key.clone(), *to)));
     }

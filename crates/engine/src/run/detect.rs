@@ -2,6 +2,7 @@
 
 use tidegate_model::change::{FieldReject, Reject};
 use tidegate_model::error::Result;
+use tidegate_model::page::Pages;
 use tidegate_model::ports::{PAGE_ROWS, PlatformAsk, PlatformRead, Print, Progress, ReadAsk, ReadMode};
 use tidegate_model::record::Key;
 use tidegate_model::span::Position;
@@ -13,7 +14,8 @@ use crate::plan::reconcile::Seen;
 use super::context::Ctx;
 use super::ledger::Ledger;
 use super::looks::{Looks, Pending, Taker};
-use super::rows::Rows;
+use super::retry::again;
+use super::rows::{Layout, Rows};
 use super::sorted;
 
 /// What a side's stream tells.
@@ -46,7 +48,8 @@ pub(crate) async fn plan(ctx: &Ctx) -> Result<Plan> {
     if ctx.reads(Target::Warehouse) {
         plan.warehouse = Reading::Complete;
         if let (Changes::Cursor, Some(cursor)) = (sync.changes, &sync.cursor) {
-            let bound = ctx.job.warehouse.bound(&sync.source, &cursor.column, &sync.key.warehouse).await?;
+            let ask = async || ctx.job.warehouse.bound(&sync.source, &cursor.column, &sync.key.warehouse).await;
+            let bound = again(&ctx.engine, &ctx.options.cancel, ask).await?;
             super::cursor::refuse_backwards(ctx, bound.as_ref())?;
             plan.warehouse_to = bound.map(Position::Cursor).or_else(|| ctx.state.warehouse.clone());
             if !full && matches!(ctx.state.warehouse, Some(Position::Cursor(_))) {
@@ -58,7 +61,8 @@ pub(crate) async fn plan(ctx: &Ctx) -> Result<Plan> {
     if ctx.reads(Target::Platform) {
         plan.platform = Reading::Complete;
         if ctx.abilities.changes && ctx.options.limit.is_none() {
-            plan.platform_to = Some(Position::Mark(ctx.job.platform.mark(&sync.model).await?));
+            let ask = async || ctx.job.platform.mark(&sync.model).await;
+            plan.platform_to = Some(Position::Mark(again(&ctx.engine, &ctx.options.cancel, ask).await?));
             let narrowed = !sync.filter.is_empty();
             if !full && !narrowed && matches!(ctx.state.platform, Some(Position::Mark(_))) {
                 plan.platform = Reading::Delta;
@@ -129,12 +133,12 @@ async fn open_warehouse(ctx: &Ctx, plan: &Plan, reading: Reading) -> Result<Rows
     Ok(Rows::new(pages, layout))
 }
 
-async fn open_platform(ctx: &Ctx, reading: Reading) -> Result<Rows> {
-    let layout = ctx.layout(Target::Platform)?;
-    let mode = match (reading, &ctx.state.platform) {
-        (Reading::Delta, Some(Position::Mark(mark))) => PlatformRead::Since(mark.clone()),
-        _ => PlatformRead::Full,
-    };
+/// All records of the platform, in its own order.
+pub(crate) async fn all_of_platform(ctx: &Ctx, layout: &Layout) -> Result<Pages> {
+    read_platform(ctx, layout, PlatformRead::Full).await
+}
+
+async fn read_platform(ctx: &Ctx, layout: &Layout, mode: PlatformRead) -> Result<Pages> {
     let ask = PlatformAsk {
         model: ctx.sync.model.clone(),
         key: layout.key.clone(),
@@ -143,7 +147,16 @@ async fn open_platform(ctx: &Ctx, reading: Reading) -> Result<Rows> {
         mode,
         page_rows: PAGE_ROWS,
     };
-    let pages = ctx.job.platform.read(ask).await?;
+    ctx.job.platform.read(ask).await
+}
+
+async fn open_platform(ctx: &Ctx, reading: Reading) -> Result<Rows> {
+    let layout = ctx.layout(Target::Platform)?;
+    let mode = match (reading, &ctx.state.platform) {
+        (Reading::Delta, Some(Position::Mark(mark))) => PlatformRead::Since(mark.clone()),
+        _ => PlatformRead::Full,
+    };
+    let pages = read_platform(ctx, &layout, mode).await?;
     if ctx.abilities.ordered {
         return Ok(Rows::new(pages, layout));
     }
@@ -168,7 +181,10 @@ struct Merge<'a> {
 /// What one side showed under the key in hand.
 struct Shown {
     seen: Option<Seen>,
+    /// Rows.
     copies: u64,
+    /// Rows that say that it is gone.
+    gone: u64,
 }
 
 impl Merge<'_> {
@@ -263,7 +279,7 @@ impl Merge<'_> {
         });
         let warehouse = take(&mut self.warehouse, key, !quiet).await?;
         let platform = take(&mut self.platform, key, !quiet).await?;
-        self.rows += warehouse.copies + platform.copies;
+        self.rows += warehouse.copies + platform.copies + platform.gone;
         let copies = warehouse.copies.max(platform.copies);
         if copies > 1 {
             let side = if warehouse.copies > 1 { Target::Warehouse } else { Target::Platform };
@@ -315,15 +331,17 @@ async fn peek(rows: &mut Option<Rows>, key: &str) -> Result<Option<Print>> {
 
 /// Takes all rows of a key from a stream, with the values of the last one if they are wanted.
 async fn take(rows: &mut Option<Rows>, key: &str, values: bool) -> Result<Shown> {
-    let mut shown = Shown { seen: None, copies: 0 };
+    let mut shown = Shown { seen: None, copies: 0, gone: 0 };
     let Some(rows) = rows else { return Ok(shown) };
     while rows.ready().await? && rows.key() == Some(key) {
         let gone = rows.current().is_some_and(|(page, row)| page.deleted(row));
-        shown.copies += 1;
         if gone {
-            shown.seen = Some(Seen::Absent);
-        } else if values {
-            shown.seen = rows.row().map(Seen::Row);
+            // A record that was deleted and made again shows both: what stands there now counts.
+            shown.gone += 1;
+            shown.seen = shown.seen.or(Some(Seen::Absent));
+        } else {
+            shown.copies += 1;
+            shown.seen = if values { rows.row().map(Seen::Row) } else { None };
         }
         rows.advance()?;
     }

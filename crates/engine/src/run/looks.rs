@@ -1,7 +1,7 @@
 //! Looking closer: records that are not quiet are gathered, completed by key from both sides and the ledger, and
 //! reconciled.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tidegate_model::change::FieldReject;
 use tidegate_model::error::Result;
@@ -15,7 +15,8 @@ use crate::plan::reconcile::{Look, Seen, SideRow};
 
 use super::context::Ctx;
 use super::detect::{Plan, Reading};
-use super::rows::Keyed;
+use super::retry;
+use super::rows::{Keyed, Layout};
 
 /// Records that are completed and reconciled together.
 pub(crate) const LOOK_ROWS: usize = 1_024;
@@ -51,6 +52,8 @@ pub(crate) struct Looks<'a> {
     ctx: &'a Ctx,
     /// What is missing on a side that was read as a whole is confirmed by key before it counts as gone.
     confirm_platform: bool,
+    /// The platform is read by one scan of all records.
+    scanned: bool,
     /// A window shows only rows inside of it: the keys are looked up in the full table too.
     confirm_warehouse: bool,
     /// The ledger has no entry at all: a first run.
@@ -62,7 +65,9 @@ impl<'a> Looks<'a> {
     pub fn new(ctx: &'a Ctx, plan: &Plan) -> Self {
         let confirm_platform = plan.platform == Reading::Complete && ctx.abilities.fetch;
         let confirm_warehouse = plan.warehouse == Reading::Delta;
-        Self { ctx, confirm_platform, confirm_warehouse, ledger_empty: false, pending: Vec::with_capacity(LOOK_ROWS) }
+        let scanned = plan.platform == Reading::Complete;
+        let pending = Vec::with_capacity(LOOK_ROWS);
+        Self { ctx, confirm_platform, scanned, confirm_warehouse, ledger_empty: false, pending }
     }
 
     pub async fn push(&mut self, pending: Pending, sink: &mut dyn Taker) -> Result<()> {
@@ -148,6 +153,7 @@ impl<'a> Looks<'a> {
                 row => row.map_or(Seen::Absent, read),
             },
         };
+        let unconfirmed = on_platform == Some(Seen::Absent) && self.scanned && !self.confirm_platform;
         let remote = record.as_ref().and_then(|record| record.entry.remote.clone());
         let mut rekeyed = None;
         let on_platform = match on_platform {
@@ -167,7 +173,9 @@ impl<'a> Looks<'a> {
             None => (None, Detail::default()),
         };
         let choices = self.ctx.choices.get(&key).cloned().unwrap_or_default();
-        Ok(Found::Look(Look { key, warehouse: in_warehouse, platform: on_platform, entry, detail, rekeyed, choices }))
+        let (warehouse, platform) = (in_warehouse, on_platform);
+        let rejected = self.ctx.rejected.contains(&key);
+        Ok(Found::Look(Look { key, warehouse, platform, unconfirmed, entry, detail, rekeyed, rejected, choices }))
     }
 
     /// A remote id that is linked under another key is the same record with a new key.
@@ -216,7 +224,8 @@ pub(crate) async fn read_warehouse(ctx: &Ctx, keys: &[Key]) -> Result<HashMap<Ke
     let layout = ctx.layout(Target::Warehouse)?;
     let columns = layout.columns();
     let (source, timezone) = (&ctx.sync.source, &ctx.sync.timezone);
-    let page = ctx.job.warehouse.fetch(source, &columns, &layout.key, keys, timezone).await?;
+    let fetch = async || ctx.job.warehouse.fetch(source, &columns, &layout.key, keys, timezone).await;
+    let page = retry::again(&ctx.engine, &ctx.options.cancel, fetch).await?;
     let page = keyed(&layout, page)?;
     for row in 0..page.len() {
         if let Some(key) = page.key(row) {
@@ -227,7 +236,7 @@ pub(crate) async fn read_warehouse(ctx: &Ctx, keys: &[Key]) -> Result<HashMap<Ke
     Ok(found)
 }
 
-fn keyed(layout: &super::rows::Layout, page: Page) -> Result<Keyed> {
+fn keyed(layout: &Layout, page: Page) -> Result<Keyed> {
     Keyed::new(layout, page)
 }
 
@@ -245,16 +254,38 @@ pub(crate) async fn read_platform(ctx: &Ctx, refs: &[RecordRef]) -> Result<ByRef
         return Ok(found);
     }
     let layout = ctx.layout(Target::Platform)?;
-    let page = ctx.job.platform.fetch(&ctx.sync.model, &layout.key, &layout.fields(), refs).await?;
-    let page = keyed(&layout, page)?;
-    for row in 0..page.len() {
-        let side = page.row(&layout, row);
-        // A record whose key was taken away has none: it is known by its id alone.
-        let key = Key::new(page.key(row).unwrap_or_default());
-        if let Some(remote) = &side.remote {
-            found.by_remote.insert(remote.clone(), (key.clone(), side.clone()));
-        }
-        found.by_key.insert(key, side);
+    let fields = layout.fields();
+    if ctx.abilities.fetch {
+        let fetch = async || ctx.job.platform.fetch(&ctx.sync.model, &layout.key, &fields, refs).await;
+        let page = retry::again(&ctx.engine, &ctx.options.cancel, fetch).await?;
+        found.add(&layout, &keyed(&layout, page)?, |_, _| true);
+        return Ok(found);
+    }
+    // A platform that cannot be asked for single records is read as a whole, and the others are left out.
+    let wanted: HashSet<&RecordRef> = refs.iter().collect();
+    let mut pages = super::detect::all_of_platform(ctx, &layout).await?;
+    while let Some(page) = pages.next().await? {
+        found.add(&layout, &keyed(&layout, page)?, |key, remote| {
+            wanted.contains(&RecordRef::Key(key.clone()))
+                || remote.is_some_and(|remote| wanted.contains(&RecordRef::Remote(remote.clone())))
+        });
     }
     Ok(found)
+}
+
+impl ByRef {
+    fn add(&mut self, layout: &Layout, page: &Keyed, wanted: impl Fn(&Key, Option<&RemoteId>) -> bool) {
+        for row in 0..page.len() {
+            let side = page.row(layout, row);
+            // A record whose key was taken away has none: it is known by its id alone.
+            let key = Key::new(page.key(row).unwrap_or_default());
+            if !wanted(&key, side.remote.as_ref()) {
+                continue;
+            }
+            if let Some(remote) = &side.remote {
+                self.by_remote.insert(remote.clone(), (key.clone(), side.clone()));
+            }
+            self.by_key.insert(key, side);
+        }
+    }
 }

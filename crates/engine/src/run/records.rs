@@ -15,22 +15,33 @@ use super::deliver::{Delivery, guard_error};
 use super::detect::{self, Plan, Reading};
 use super::keyed;
 use super::resume::resume;
+use super::retry;
 use super::sink::Sink;
+
+/// How often a detection is begun in one run.
+const DETECTIONS_MAX: u32 = 4;
 
 /// Runs a sync of records.
 pub(crate) async fn run(ctx: &Ctx, run: &mut RunRecord) -> Result<()> {
     resume(ctx, run).await?;
     ctx.engine.env.failpoint("records.resumed");
     // Resolving what was open may have moved the ledger: what follows starts from the state as it is now.
-    let plan = detect::plan(ctx).await?;
-    run.mode = plan.mode.to_owned();
-    let mut sink = new_sink(ctx, &plan)?;
-    let found = detect::detect(ctx, &plan, &mut sink).await;
-    if let Ok(found) = &found {
-        sink.planned.empty_read = found.empty_read;
-        sink.complete = found.complete;
-        open_records(ctx, &plan, &mut sink).await?;
-    }
+    let mut attempt = 0;
+    let (plan, mut sink, found) = loop {
+        attempt += 1;
+        let plan = detect::plan(ctx).await?;
+        run.mode = plan.mode.to_owned();
+        let mut sink = new_sink(ctx, &plan)?;
+        let found = detect(ctx, &plan, &mut sink).await;
+        let error = match (&found, attempt < DETECTIONS_MAX) {
+            (Err(error), true) => error,
+            _ => break (plan, sink, found),
+        };
+        // Nothing was written yet: a read that broke off is begun again.
+        let random = ctx.engine.env.random();
+        let Some(wait) = retry::wait_after(error, attempt, true, random) else { break (plan, sink, found) };
+        retry::pause(&*ctx.engine.env, &ctx.options.cancel, wait).await?;
+    };
     sink.finish();
     if let Err(error) = found {
         ahead(ctx, &mut sink, run)?;
@@ -43,6 +54,13 @@ pub(crate) async fn run(ctx: &Ctx, run: &mut RunRecord) -> Result<()> {
         return Err(guard_error(&ctx.sync.name, &tripped));
     }
     deliver(ctx, &plan, sink, run).await
+}
+
+async fn detect(ctx: &Ctx, plan: &Plan, sink: &mut Sink<'_>) -> Result<()> {
+    let found = detect::detect(ctx, plan, sink).await?;
+    sink.planned.empty_read = found.empty_read;
+    sink.complete = found.complete;
+    open_records(ctx, plan, sink).await
 }
 
 /// A sink for one detection.
@@ -67,8 +85,7 @@ pub(crate) async fn open_records(ctx: &Ctx, plan: &Plan, sink: &mut Sink<'_>) ->
         if !sink.has(&look.key) && shows(&look) {
             sink.verdict(&look, reconcile(&rules, &look))?;
         } else if !shows(&look) {
-            // Nobody knows the key any more: what was open about it as a record is over.
-            sink.over.push((look.key, None));
+            sink.over.push(look.key);
         }
     }
     Ok(())
@@ -158,13 +175,16 @@ async fn close(ctx: &Ctx, plan: &Plan, span: Span, sink: Sink<'_>, moves: bool) 
         platform,
         ..StatePatch::default()
     };
+    let over = sink.over.iter();
+    let both_sides = [Target::Platform, Target::Warehouse];
     let settlement = Settlement {
         run: ctx.run.clone(),
         close: Some(span),
         rejects: sink.rejects,
         sweep_rejects: sweep,
         sweep_conflicts: complete,
-        settled_conflicts: sink.over,
+        delivered_to: over.clone().flat_map(|key| both_sides.map(|to| (key.clone(), to))).collect(),
+        settled_conflicts: over.map(|key| (key.clone(), None)).collect(),
         books: sink.books,
         patch,
         ..Settlement::default()

@@ -17,6 +17,7 @@ pub(crate) async fn resume(ctx: &Ctx, run: &mut RunRecord) -> Result<()> {
     for open in ctx.engine.memory.open_spans(&ctx.sync.name).await? {
         ctx.log(&format!("an earlier run was interrupted: {} open batches are resolved first", open.batches.len()))
             .await?;
+        ctx.resumed.store(true, std::sync::atomic::Ordering::Relaxed);
         let books = batches(ctx, &open).await?;
         run.books.add(&books);
         let close = Span { to: open.span.from.clone(), ..open.span.clone() };

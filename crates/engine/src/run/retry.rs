@@ -35,6 +35,20 @@ pub fn wait_after(error: &Error, attempt: u32, keyed: bool, random: u64) -> Opti
     Some(backoff.max(asked))
 }
 
+/// Makes a call that only reads, again and again as long as its errors say so.
+pub async fn again<T>(engine: &Engine, cancel: &Cancel, mut call: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let error = match call().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        let Some(wait) = wait_after(&error, attempt, true, engine.env.random()) else { return Err(error) };
+        pause(&*engine.env, cancel, wait).await?;
+    }
+}
+
 /// Sleeps in small steps, so that a cancelled run does not wait.
 pub async fn pause(env: &dyn Env, cancel: &Cancel, millis: u64) -> Result<()> {
     let mut left = millis;

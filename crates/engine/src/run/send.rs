@@ -3,10 +3,14 @@
 use tidegate_model::change::{Change, FieldReject, Outcome};
 use tidegate_model::error::{Error, ErrorKind, Result};
 use tidegate_model::ports::WriteAsk;
+use tidegate_model::record::RecordRef;
 use tidegate_model::span::OpId;
 use tidegate_model::sync::Target;
 
+use crate::plan::reconcile::SideRow;
+
 use super::context::Ctx;
+use super::looks::read_platform;
 use super::retry;
 
 /// Most calls that one batch may take while a bad record is searched in it.
@@ -28,8 +32,13 @@ pub(crate) struct Sent {
 pub(crate) async fn send(ctx: &Ctx, to: Target, changes: &[Change], op: &OpId) -> Sent {
     let mut state = Sending { ctx, to, requests: 0, alike: 0, last: None, singles: 0 };
     let mut outcomes: Vec<Option<Outcome>> = changes.iter().map(|_| None).collect();
-    let all: Vec<usize> = (0..changes.len()).collect();
-    let stop = state.part(changes, &all, &op.0, &mut outcomes).await.err();
+    let stop = match state.moved_on(changes, &mut outcomes).await {
+        Ok(()) => {
+            let open: Vec<usize> = (0..changes.len()).filter(|at| outcomes[*at].is_none()).collect();
+            state.part(changes, &open, &op.0, &mut outcomes).await.err()
+        }
+        Err(error) => Some(error),
+    };
     let lost = |error: &Error| matches!(error.kind, ErrorKind::Lost);
     let rest = |slot: Option<Outcome>| match (slot, &stop) {
         (Some(outcome), _) => outcome,
@@ -53,6 +62,44 @@ struct Sending<'a> {
 }
 
 impl Sending<'_> {
+    /// A platform that cannot write conditionally is read just before it is overwritten: records that no longer hold
+    /// what we believe are not sent.
+    async fn moved_on(&mut self, changes: &[Change], outcomes: &mut [Option<Outcome>]) -> Result<()> {
+        let able = &self.ctx.abilities;
+        if self.to != Target::Platform || able.conditional || !able.fetch || !self.ctx.sync.two_way() {
+            return Ok(());
+        }
+        let risky = |change: &Change| change.expect.as_ref().is_some_and(|expect| !expect.is_empty());
+        let at: Vec<usize> = (0..changes.len()).filter(|at| risky(&changes[*at])).collect();
+        let by_ref = |change: &Change| match &change.remote {
+            Some(remote) => RecordRef::Remote(remote.clone()),
+            None => RecordRef::Key(change.key.clone()),
+        };
+        let refs: Vec<RecordRef> = at.iter().map(|at| by_ref(&changes[*at])).collect();
+        self.requests += u64::from(!refs.is_empty());
+        let found = read_platform(self.ctx, &refs).await?;
+        for at in at {
+            let change = &changes[at];
+            let row = match &change.remote {
+                Some(remote) => found.by_remote.get(remote).map(|(_, row)| row),
+                None => found.by_key.get(&change.key),
+            };
+            outcomes[at] = self.miss(change, row);
+        }
+        Ok(())
+    }
+
+    fn miss(&self, change: &Change, row: Option<&SideRow>) -> Option<Outcome> {
+        let Some(row) = row else { return Some(Outcome::Missed { now: None, remote: None }) };
+        let fields = || self.ctx.mapping.fields.iter().zip(&row.values);
+        let moved = fields().any(|(field, value)| {
+            let expected = change.expect.as_ref().and_then(|expect| expect.get(&field.name));
+            expected.is_some_and(|expected| !field.same_on_platform(expected, value))
+        });
+        let now = || fields().map(|(field, value)| (field.name.clone(), value.clone())).collect();
+        moved.then(|| Outcome::Missed { now: Some(now()), remote: row.remote.clone() })
+    }
+
     /// Sends some of the changes; records that the target wants to see again are sent again.
     async fn part(
         &mut self,

@@ -25,8 +25,8 @@ pub(crate) struct Sink<'a> {
     pub planned: Planned,
     /// Rejects without a record of their own: keyless rows and duplicates.
     pub rejects: Vec<tidegate_model::change::Reject>,
-    /// Conflicts that are over although no record is left to say so.
-    pub over: Vec<(Key, Option<String>)>,
+    /// Keys that nobody knows any more: what is listed of them is over.
+    pub over: Vec<Key>,
     /// Every record was considered.
     pub complete: bool,
     quiet: u64,

@@ -14,4 +14,4 @@ pub use faults::Faults;
 pub use memory::SimMemory;
 pub use platform::{Knobs, SimPlatform, all_abilities, normalised, settled};
 pub use warehouse::SimWarehouse;
-pub use world::{Gate, World, long, seeds, state_folder};
+pub use world::{Gate, World, long, seeds, state_folder, traced};

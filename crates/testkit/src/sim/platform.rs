@@ -258,6 +258,9 @@ impl SimPlatform {
             return Outcome::Unchanged { remote: Some(id) };
         }
         let before = (record.fields.clone(), record.updated_at);
+        if fields.iter().all(same) {
+            return self.applied(change, &id, Effect::Updated, dropped, Some(record));
+        }
         let stale = self.world.stale();
         store.touch(&id, now, |record| {
             record.fields = fields;
@@ -467,6 +470,7 @@ impl Platform for SimPlatform {
             let done = done.clone();
             return gate.leave(done);
         }
+        let before = store.changes;
         let mut outcomes = Vec::with_capacity(batch.len());
         for change in batch {
             outcomes.push(if self.world.retry_some() {
@@ -475,7 +479,7 @@ impl Platform for SimPlatform {
                 self.one(&mut store, change, now)
             });
         }
-        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Applied { .. })) {
+        if store.changes > before {
             self.world.wrote();
         }
         if outcomes.iter().all(|outcome| !matches!(outcome, Outcome::Retry(_))) {

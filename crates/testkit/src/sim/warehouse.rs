@@ -92,6 +92,11 @@ impl SimWarehouse {
         table.rows.iter().filter_map(keyed).collect()
     }
 
+    /// How many rows have a key.
+    pub fn copies(&self, id: &str) -> usize {
+        self.table().find(id).len()
+    }
+
     /// A cell, as a person sees it.
     pub fn get(&self, id: &str, column: &str) -> Option<Value> {
         self.rows().get(id).map(|row| row.get(column).cloned().unwrap_or(Value::Null))

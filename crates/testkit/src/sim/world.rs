@@ -248,6 +248,11 @@ pub fn seeds(usual: u64) -> Vec<u64> {
     (0..if long() { usual * 50 } else { usual }).collect()
 }
 
+/// Whether one seed is replayed, and people want to see what happens.
+pub fn traced() -> bool {
+    std::env::var_os("TIDEGATE_SEED").is_some()
+}
+
 /// Whether the long tests are asked for.
 pub fn long() -> bool {
     std::env::var("TIDEGATE_TEST_LONG").is_ok_and(|value| value == "1")

@@ -66,12 +66,16 @@ pub struct Look {
     pub warehouse: Seen,
     /// What the platform shows.
     pub platform: Seen,
+    /// That the platform does not have it was seen in a single scan, which is no snapshot.
+    pub unconfirmed: bool,
     /// What the ledger remembers.
     pub entry: Option<LedgerEntry>,
     /// Its images.
     pub detail: Detail,
     /// The ledger knows this remote id under another key, or this key's remote id shows another key now.
     pub rekeyed: Option<Key>,
+    /// Rejects of it are listed.
+    pub rejected: bool,
     /// A person's choices in open conflicts, by field (`None`: the record).
     pub choices: Vec<(Option<String>, Choice)>,
 }
@@ -179,6 +183,8 @@ pub struct Verdict {
     pub to_warehouse: TargetPlan,
     /// Rejects found before anything was sent.
     pub rejects: Vec<Reject>,
+    /// Directions in which nothing is rejected any more, although nothing is sent either.
+    pub over: Vec<Target>,
     /// Conflicts, decided or open.
     pub conflicts: Vec<Conflict>,
     /// The record had open conflicts or rejects that may be over now.
@@ -217,6 +223,12 @@ pub fn reconcile(rules: &Rules<'_>, look: &Look) -> Verdict {
     } else {
         one_way::reconcile(rules, look, &mut verdict);
     }
+    for to in [Target::Platform, Target::Warehouse] {
+        let still = matches!(verdict.to(to).class, Class::Aside | Class::Held);
+        if still && rules.direction.reaches(to) && verdict.rejects.iter().all(|reject| reject.to != to) {
+            verdict.over.push(to);
+        }
+    }
     restrict(rules.direction, &mut verdict);
     if verdict.open {
         verdict.flags |= tidegate_model::ports::flags::LOOK;
@@ -250,8 +262,11 @@ fn start(rules: &Rules<'_>, look: &Look) -> Verdict {
         to_platform: TargetPlan::of(Class::Aside),
         to_warehouse: TargetPlan::of(Class::Aside),
         rejects: Vec::new(),
+        over: Vec::new(),
         conflicts: Vec::new(),
-        was_open: entry.is_some_and(|entry| entry.flags & tidegate_model::ports::flags::LOOK != 0),
+        was_open: look.rejected
+            || !look.choices.is_empty()
+            || entry.is_some_and(|entry| entry.flags & tidegate_model::ports::flags::LOOK != 0),
     }
 }
 

@@ -71,6 +71,14 @@ fn gone(rules: &Rules<'_>, look: &Look, to: Target, verdict: &mut Verdict) {
         *verdict.to_mut(to) = TargetPlan::of(Class::Held);
         return;
     }
+    let source = to.other();
+    if source == Target::Platform && look.unconfirmed && entry.flags & gone_flag(source) == 0 {
+        // The next run's scan has to agree before anything is deleted for it.
+        verdict.flags |= gone_flag(source);
+        verdict.open = true;
+        *verdict.to_mut(to) = TargetPlan::of(Class::Held);
+        return;
+    }
     let change = Change {
         key: look.key.clone(),
         remote: entry.remote.clone(),

@@ -297,6 +297,7 @@ impl State<'_> {
         self.out.conflicts = std::mem::take(&mut verdict.conflicts);
         self.out.books.to_platform.conflicts = self.out.conflicts.iter().filter(|c| is_conflict(c)).count() as u64;
         self.out.rejects.append(&mut verdict.rejects);
+        self.out.delivered_to.append(&mut verdict.over);
         if verdict.was_open {
             let fields = self.rules.mapping.fields.iter().map(|field| Some(field.name.to_string()));
             let open = |name: &Option<String>| {

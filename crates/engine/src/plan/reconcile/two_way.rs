@@ -2,7 +2,7 @@
 
 use tidegate_model::change::{Action, Change};
 use tidegate_model::ports::{Choice, Conflict, ConflictState, flags};
-use tidegate_model::record::Fields;
+use tidegate_model::record::{Fields, RemoteId};
 use tidegate_model::sync::{ConflictRule, DeleteConflict, Deletes, Direction, Target, WriteMode};
 use tidegate_model::value::Value;
 
@@ -63,8 +63,17 @@ fn one(rules: &Rules<'_>, look: &Look, on: Target, verdict: &mut Verdict) {
         *verdict.to_mut(on) = TargetPlan::of(Class::Held);
         return;
     }
+    if off == Target::Platform && look.unconfirmed && entry.flags & gone_flag(off) == 0 {
+        // The next run's scan has to agree before anything is deleted for it.
+        verdict.flags |= gone_flag(off);
+        verdict.open = true;
+        *verdict.to_mut(off) = TargetPlan::of(Class::Held);
+        *verdict.to_mut(on) = TargetPlan::of(Class::Held);
+        return;
+    }
     if edited && rules.sync.delete_conflict == DeleteConflict::Edit {
         verdict.conflicts.push(delete_conflict(look, Some(on)));
+        verdict.flags &= !gone_flag(off);
         *verdict.to_mut(on) = TargetPlan::of(Class::Held);
         if off == Target::Platform {
             verdict.remote = None;
@@ -144,7 +153,12 @@ fn from_ledger(rules: &Rules<'_>, look: &Look, to: Target, at: usize, plan: &mut
     let Some(row) = look.side(to.other()).row() else { return };
     let image = look.detail.field(field.id).and_then(|images| images.side(to)).and_then(Image::value);
     match image.filter(|value| look.entry.is_some() && !value.is_null()) {
-        Some(value) => push(look, to, field, &row.values[at], value.clone(), None, plan),
+        Some(value) => {
+            // An edit against the field's direction stays what it is: drift against the image.
+            let known = look.detail.field(field.id).and_then(|images| images.side(to.other())).and_then(Image::value);
+            verdict.open |= known.is_some_and(|known| !same(field, to.other(), known, &row.values[at]));
+            push(look, to, field, known.unwrap_or(&row.values[at]), value.clone(), None, plan);
+        }
         None => {
             note_source(rules, field, to.other(), &row.values[at], &mut verdict.detail);
             note_source(rules, field, to, &Value::Null, &mut verdict.detail);
@@ -173,7 +187,7 @@ fn both(rules: &Rules<'_>, look: &Look, warehouse: &SideRow, platform: &SideRow,
         look,
         warehouse,
         platform,
-        linked: look.entry.is_some() && !returned,
+        linked: look.entry.as_ref().is_some_and(|entry| !returned && same_record(entry.remote.as_ref(), platform)),
         to_platform: Plan::default(),
         to_warehouse: Plan::default(),
     };
@@ -183,6 +197,11 @@ fn both(rules: &Rules<'_>, look: &Look, warehouse: &SideRow, platform: &SideRow,
     let Record { to_platform, to_warehouse, .. } = record;
     finish(rules, look, Target::Platform, to_platform, platform, verdict);
     finish(rules, look, Target::Warehouse, to_warehouse, warehouse, verdict);
+}
+
+/// A record that was deleted and made again under its key has another id: what the ledger remembers is not of it.
+fn same_record(known: Option<&RemoteId>, platform: &SideRow) -> bool {
+    !matches!((known, &platform.remote), (Some(known), Some(shown)) if known != shown)
 }
 
 fn finish(rules: &Rules<'_>, look: &Look, to: Target, plan: Plan, target: &SideRow, verdict: &mut Verdict) {
