@@ -1,4 +1,5 @@
 //! What is the hub's own: its commands, roll-ups, files and errors; on SQLite and on Postgres.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! Hubs for tests: each a place of its own.
-#![allow(dead_code)]
+#![allow(dead_code)] // each test file uses some of it
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::ops::Deref;
 use std::path::Path;

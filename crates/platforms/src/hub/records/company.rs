@@ -53,10 +53,10 @@ pub fn assign(
     let keys: Vec<Cell> = found.keys().cloned().map(Cell::Text).collect();
     let ask = Lookup { select: "d.domain, d.company", from: "hub_domain d", on: "d.domain", and: "", kind: Kind::Text };
     session.lookup(&ask, &keys, &mut |row| {
-        if let Some(domain) = row.text(0)? {
-            if let Some(Some(_)) = found.insert(domain.clone(), Some(row.int(1)?)) {
-                several.push(domain);
-            }
+        if let Some(domain) = row.text(0)?
+            && let Some(Some(_)) = found.insert(domain.clone(), Some(row.int(1)?))
+        {
+            several.push(domain);
         }
         Ok(())
     })?;
