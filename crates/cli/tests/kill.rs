@@ -47,11 +47,12 @@ fn a_person_edits(world: &World) {
     world.sql("UPDATE companies SET name = 'Renamed by hand' WHERE company_id = 'C056'");
 }
 
-const SCENARIOS: [Scenario; 6] = [
+const SCENARIOS: [Scenario; 7] = [
     Scenario { name: "first_load", before: nothing, sync: "companies", edit: nothing },
     Scenario { name: "incremental", before: changed_in_the_warehouse, sync: "companies", edit: a_person_edits },
     Scenario { name: "two_way", before: changed_on_both_sides, sync: "companies", edit: a_person_edits },
     Scenario { name: "append_usage", before: loaded, sync: "usage", edit: nothing },
+    Scenario { name: "upsert_dataset", before: loaded, sync: "revenue", edit: nothing },
     Scenario { name: "append_export", before: loaded, sync: "log", edit: nothing },
     Scenario { name: "replace_export", before: loaded, sync: "scores", edit: nothing },
 ];
@@ -72,7 +73,8 @@ fn kill_everywhere(backend: Backend, scenario: &Scenario) -> BTreeSet<String> {
     assert!(!hits.is_empty(), "the binary was built without the feature `failpoints`");
     for (name, count) in &hits {
         // The first time, and somewhere in the middle, where earlier steps have been settled.
-        let mut times = vec![1, count / 2 + 1];
+        // (On Postgres once: the steps are the same, and each world there costs three databases.)
+        let mut times = if backend == Backend::Sqlite { vec![1, count / 2 + 1] } else { vec![count / 2 + 1] };
         times.dedup();
         for time in times {
             let point = format!("{name}:{time}");
@@ -104,7 +106,8 @@ fn killed_anywhere_on_sqlite_the_next_run_comes_to_the_same_end() {
     let elsewhere = world::passed_elsewhere();
     let hit = world::recorded_hits(Backend::Sqlite);
     let known = world::failpoints_in_source();
-    let missed: Vec<&String> = known.iter().filter(|name| !hit.contains(*name) && !elsewhere.contains_key(name.as_str())).collect();
+    let missed: Vec<&String> =
+        known.iter().filter(|name| !hit.contains(*name) && !elsewhere.contains_key(name.as_str())).collect();
     assert!(missed.is_empty(), "these failpoints were never hit: {missed:?}");
     let stale: Vec<_> = elsewhere.keys().filter(|name| !known.contains(**name)).collect();
     assert!(stale.is_empty(), "these are no failpoints any more: {stale:?}");
@@ -114,7 +117,8 @@ fn killed_anywhere_on_sqlite_the_next_run_comes_to_the_same_end() {
 fn killed_anywhere_on_postgres_the_next_run_comes_to_the_same_end() {
     all_on(Backend::Postgres);
     let hit = world::recorded_hits(Backend::Postgres);
-    let own: Vec<String> = world::failpoints_in_source().into_iter().filter(|name| name.starts_with("postgres.")).collect();
+    let own: Vec<String> =
+        world::failpoints_in_source().into_iter().filter(|name| name.starts_with("postgres.")).collect();
     let missed: Vec<&String> = own.iter().filter(|name| !hit.contains(*name)).collect();
     assert!(missed.is_empty(), "these failpoints of Postgres were never hit: {missed:?}");
 }

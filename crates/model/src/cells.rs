@@ -81,6 +81,9 @@ pub fn json_value(json: serde_json::Value) -> Value {
     }
 }
 
+/// Whether a value was appended.
+type Pushed = Option<()>;
+
 enum ColumnBuilder {
     Bool(BooleanBuilder),
     Int(Int64Builder),
@@ -136,80 +139,59 @@ impl ColumnBuilder {
 
     /// Appends the value if it is of the column's type (integers fit decimals); else NULL and the rule it breaks.
     fn push(&mut self, value: &Value) -> std::result::Result<(), &'static str> {
-        let fits = match (&mut *self, value) {
-            (_, Value::Null) => {
-                self.push_null();
-                return Ok(());
-            }
-            (Self::Bool(b), Value::Bool(v)) => {
-                b.append_value(*v);
-                Ok(())
-            }
-            (Self::Int(b), Value::Int(v)) => {
-                b.append_value(*v);
-                Ok(())
-            }
-            (Self::Float(b), Value::Float(v)) if v.is_finite() => {
-                b.append_value(*v);
-                Ok(())
-            }
-            (Self::Float(_), Value::Float(_)) => Err("not_finite"),
-            (Self::Decimal128(b, precision, scale), Value::Decimal(_) | Value::Int(_)) => {
-                match decimal(value, *precision, *scale).and_then(|d| d.unscaled().to_i128()) {
-                    Some(unscaled) => {
-                        b.append_value(unscaled);
-                        Ok(())
-                    }
-                    None => Err("out_of_range"),
-                }
-            }
-            (Self::Decimal256(b, precision, scale), Value::Decimal(_) | Value::Int(_)) => {
-                match decimal(value, *precision, *scale) {
-                    Some(number) => {
-                        b.append_value(number.unscaled());
-                        Ok(())
-                    }
-                    None => Err("out_of_range"),
-                }
-            }
-            (Self::Text(b, Type::Text), Value::Text(v)) => {
-                b.append_value(v);
-                Ok(())
-            }
-            (Self::Text(b, Type::Json), Value::Json(v)) => {
-                b.append_value(v);
-                Ok(())
-            }
-            (Self::Text(b, Type::Json | Type::List), Value::List(_)) => {
-                b.append_value(value.to_string());
-                Ok(())
-            }
-            (Self::Date(b), Value::Date(v)) => {
-                b.append_value(*v);
-                Ok(())
-            }
-            (Self::Time(b), Value::Time(v)) => {
-                b.append_value(*v);
-                Ok(())
-            }
-            (Self::Timestamp(b, false), Value::Timestamp(v)) => {
-                b.append_value(*v);
-                Ok(())
-            }
-            (Self::Timestamp(b, true), Value::TimestampTz(v)) => {
-                b.append_value(*v);
-                Ok(())
-            }
-            (Self::Binary(b), Value::Binary(v)) => {
-                b.append_value(v);
-                Ok(())
-            }
-            _ => Err("wrong_type"),
-        };
+        if value.is_null() {
+            self.push_null();
+            return Ok(());
+        }
+        let fits = self.push_number(value).or_else(|| self.push_plain(value)).ok_or_else(|| self.rule(value));
         if fits.is_err() {
             self.push_null();
         }
         fits
+    }
+
+    /// Appends a number to a column of numbers.
+    fn push_number(&mut self, value: &Value) -> Pushed {
+        match (self, value) {
+            (Self::Int(b), Value::Int(v)) => b.append_value(*v),
+            (Self::Float(b), Value::Float(v)) if v.is_finite() => b.append_value(*v),
+            (Self::Decimal128(b, precision, scale), value) => {
+                b.append_value(decimal(value, *precision, *scale)?.unscaled().to_i128()?);
+            }
+            (Self::Decimal256(b, precision, scale), value) => {
+                b.append_value(decimal(value, *precision, *scale)?.unscaled());
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// Appends what is no number.
+    fn push_plain(&mut self, value: &Value) -> Pushed {
+        match (self, value) {
+            (Self::Bool(b), Value::Bool(v)) => b.append_value(*v),
+            (Self::Text(b, Type::Text), Value::Text(v)) | (Self::Text(b, Type::Json), Value::Json(v)) => {
+                b.append_value(v)
+            }
+            (Self::Text(b, Type::Json | Type::List), Value::List(_)) => b.append_value(value.to_string()),
+            (Self::Date(b), Value::Date(v)) => b.append_value(*v),
+            (Self::Time(b), Value::Time(v)) => b.append_value(*v),
+            (Self::Timestamp(b, false), Value::Timestamp(v)) | (Self::Timestamp(b, true), Value::TimestampTz(v)) => {
+                b.append_value(*v);
+            }
+            (Self::Binary(b), Value::Binary(v)) => b.append_value(v),
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// The rule that a value breaks which did not fit.
+    fn rule(&self, value: &Value) -> &'static str {
+        match (self, value) {
+            (Self::Float(_), Value::Float(_)) => "not_finite",
+            (Self::Decimal128(..) | Self::Decimal256(..), Value::Decimal(_) | Value::Int(_)) => "out_of_range",
+            _ => "wrong_type",
+        }
     }
 
     fn finish(&mut self) -> ArrayRef {

@@ -24,7 +24,8 @@ const COMPANIES: u32 = 60;
 const EVENTS: u32 = 300;
 
 fn server() -> String {
-    std::env::var("TIDEGATE_TEST_PG").expect("TIDEGATE_TEST_PG names a Postgres server; `./test` starts one and sets it")
+    std::env::var("TIDEGATE_TEST_PG")
+        .expect("TIDEGATE_TEST_PG names a Postgres server; `./test` starts one and sets it")
 }
 
 fn url(database: &str) -> String {
@@ -34,7 +35,8 @@ fn url(database: &str) -> String {
 }
 
 fn psql(database_url: &str, sql: &str) -> String {
-    let out = Command::new("psql").args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", database_url, "-c", sql]).output();
+    let out =
+        Command::new("psql").args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", database_url, "-c", sql]).output();
     let out = out.expect("psql can be started");
     assert!(out.status.success(), "psql: {}\n{sql}", String::from_utf8_lossy(&out.stderr));
     String::from_utf8(out.stdout).expect("text")
@@ -64,7 +66,11 @@ impl World {
 
     fn write_connections(&self) {
         let (lake, hub, state) = match &self.databases {
-            None => ("type: sqlite\npath: lake.db".to_owned(), "sqlite:hub.db".to_owned(), "sqlite:.tidegate/state.db".to_owned()),
+            None => (
+                "type: sqlite\npath: lake.db".to_owned(),
+                "sqlite:hub.db".to_owned(),
+                "sqlite:.tidegate/state.db".to_owned(),
+            ),
             Some([lake, hub, state]) => (format!("type: postgres\nurl: {}", url(lake)), url(hub), url(state)),
         };
         let write = |file: &str, text: String| fs::write(self.dir.join(file), text).unwrap();
@@ -82,7 +88,9 @@ impl World {
         self.sql("INSERT INTO scores VALUES ('old', 'from before')");
         let rows: Vec<String> = (0..COMPANIES).map(|n| format!("('C{n:03}', 'Company {n}', 'Live', {n}.50)")).collect();
         self.sql(&format!("INSERT INTO companies (company_id, name, phase, arr) VALUES {}", rows.join(", ")));
-        let rows: Vec<String> = (1..=EVENTS).map(|n| format!("({n}, 'C{:03}', 'login', '2024-05-{:02} 10:00:00')", n % COMPANIES, n % 28 + 1)).collect();
+        let rows: Vec<String> = (1..=EVENTS)
+            .map(|n| format!("({n}, 'C{:03}', 'login', '2024-05-{:02} 10:00:00')", n % COMPANIES, n % 28 + 1))
+            .collect();
         self.sql(&format!("INSERT INTO usage_events VALUES {}", rows.join(", ")));
     }
 
@@ -125,7 +133,8 @@ impl World {
         let _gone = fs::remove_dir_all(&dir);
         copy_dir(&self.dir, &dir);
         let databases = self.databases.as_ref().map(|from| {
-            let short = format!("{:x}", name.bytes().fold(5381_u64, |hash, byte| hash.wrapping_mul(33) ^ u64::from(byte)));
+            let short =
+                format!("{:x}", name.bytes().fold(5381_u64, |hash, byte| hash.wrapping_mul(33) ^ u64::from(byte)));
             let made = from.clone().map(|database| format!("{database}_{short}"));
             for (from, made) in from.iter().zip(&made) {
                 psql(&server(), &format!("DROP DATABASE IF EXISTS {made} WITH (FORCE)"));
@@ -200,7 +209,7 @@ impl World {
     /// Everything that a person would compare, without ids and times.
     pub fn dump(&self) -> BTreeMap<String, Vec<String>> {
         let mut dump = BTreeMap::new();
-        for model in ["company", "user_activity"] {
+        for model in ["company", "user_activity", "dataset:events"] {
             let out = self.ok(self.command(&["hub", "list", model, "--json"]), &[0]);
             let lines = String::from_utf8(out.stdout).unwrap();
             let mut records: Vec<String> = lines.lines().map(without_ids).collect();
@@ -233,7 +242,8 @@ fn databases(name: &str, part: &str) -> [String; 3] {
 
 /// Lets a command live three minutes later: the lease of a killed run has ended by then.
 fn later(command: &mut Command) {
-    let library = ["/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1"];
+    let library =
+        ["/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1"];
     let library = library.into_iter().find(|path| Path::new(path).exists());
     command.env("LD_PRELOAD", library.expect("libfaketime is installed (`./test` installs it)"));
     command.env("FAKETIME", "+3m").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
@@ -305,10 +315,17 @@ fn collect(dir: &Path, names: &mut BTreeSet<String>) {
 
 /// Points that these scenarios do not pass on SQLite, with the reason.
 pub fn passed_elsewhere() -> BTreeMap<&'static str, &'static str> {
-    BTreeMap::from([("resume.batch", "passed by the restarts"), ("resume.closed", "passed by the restarts")])
+    BTreeMap::from([
+        ("resume.batch", "passed by the restarts"),
+        ("resume.closed", "passed by the restarts"),
+        ("columnar.span_resumed", "passed by the restarts"),
+        ("columnar.retried", "passed by `retry`, which these scenarios do not ask for"),
+        ("postgres.before_commit", "passed on Postgres, whose test looks for it"),
+        ("postgres.after_commit", "passed on Postgres, whose test looks for it"),
+    ])
 }
 
-const SYNCS: [(&str, &str); 4] = [
+const SYNCS: [(&str, &str); 5] = [
     (
         "companies.yaml",
         "version: 1
@@ -339,6 +356,20 @@ fields:
   - { warehouse: company_id, platform: companyExternalId }
   - { warehouse: action, platform: action }
   - { warehouse: happened_at, platform: date }
+",
+    ),
+    (
+        "revenue.yaml",
+        "version: 1
+warehouse: { connection: lake, relation: usage_events }
+platform: { connection: crm, model: \"dataset:events\" }
+direction: to_platform
+key: { warehouse: event_id }
+changes: cursor
+cursor: { column: event_id, lookback: 50 }
+write: upsert
+batch_size: 100
+fields: all
 ",
     ),
     (
