@@ -1,8 +1,10 @@
 //! How the store writes what the model hands it: JSON for structs, so that they can grow; postcard for values.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tidegate_model::error::{Error, Result};
+use tidegate_model::error::{Error, ErrorKind, Result};
 use tidegate_model::ports::Print;
 use tidegate_model::sync::Target;
 
@@ -14,13 +16,39 @@ pub(crate) fn json<T: Serialize>(what: &str, value: &T) -> Result<String> {
         .map_err(|error| Error::internal(format!("{what} cannot be written as JSON")).cause(error))
 }
 
+/// Text of a struct that holds values, proven to read back as it is: a position that cannot be read again would stop a
+/// sync for good. JSON if it can hold it; it knows no infinite numbers, and rounds some others.
+pub(crate) fn exact_json<T: Serialize + DeserializeOwned + PartialEq>(what: &str, value: &T) -> Result<String> {
+    let readable = json(what, value)?;
+    let bytes = || pack(what, value).map(|bytes| format!("{PACKED}{}", STANDARD_NO_PAD.encode(bytes)));
+    for text in [Ok(readable), bytes()] {
+        let text = text?;
+        if from_json::<T>(what, &text).is_ok_and(|read| read == *value) {
+            return Ok(text);
+        }
+    }
+    Err(Error::new(ErrorKind::Data, format!("{what} is not a number (NaN): nothing comes after it"))
+        .hint("leave such rows out of the sync, or choose another cursor column"))
+}
+
+/// Before the text of what JSON cannot hold.
+const PACKED: &str = "postcard:";
+
 /// JSON text of a struct that may be absent.
-pub(crate) fn opt_json<T: Serialize>(what: &str, value: Option<&T>) -> Result<Option<String>> {
-    value.map(|value| json(what, value)).transpose()
+pub(crate) fn opt_json<T: Serialize + DeserializeOwned + PartialEq>(
+    what: &str,
+    value: Option<&T>,
+) -> Result<Option<String>> {
+    value.map(|value| exact_json(what, value)).transpose()
 }
 
 /// A struct from its JSON text. The text may hold values, so the cause names only the place.
 pub(crate) fn from_json<T: DeserializeOwned>(what: &str, text: &str) -> Result<T> {
+    if let Some(packed) = text.strip_prefix(PACKED) {
+        let bytes =
+            STANDARD_NO_PAD.decode(packed).map_err(|_| damaged(format!("{what} in the state cannot be read")))?;
+        return unpack(what, &bytes);
+    }
     serde_json::from_str(text).map_err(|error| {
         damaged(format!("{what} in the state cannot be read (line {}, column {})", error.line(), error.column()))
     })
@@ -82,4 +110,35 @@ pub(crate) fn unsigned(number: i64) -> Result<u64> {
 /// Numbers that are never negative, for their column; what does not fit counts as the largest that does.
 pub(crate) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_model::span::{CursorPoint, Position};
+    use tidegate_model::value::Value;
+
+    use super::*;
+
+    #[test]
+    fn positions_of_any_number_read_back_exactly() {
+        let mut bits = 0x3fb9_9999_9999_999a_u64;
+        let mut odd = 0;
+        for number in 0..20_000 {
+            bits = bits.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(number);
+            let value = match number {
+                0 => f64::INFINITY,
+                1 => f64::NEG_INFINITY,
+                _ => f64::from_bits(bits),
+            };
+            let position = Position::Cursor(CursorPoint { value: Value::Float(value), key: None });
+            if value.is_nan() {
+                assert_eq!(exact_json("a position", &position).unwrap_err().kind, ErrorKind::Data);
+                continue;
+            }
+            let text = exact_json("a position", &position).unwrap();
+            odd += u32::from(text.starts_with(PACKED));
+            assert_eq!(from_json::<Position>("a position", &text).unwrap(), position, "{value:e}");
+        }
+        assert!(odd > 0, "the infinite ones at least");
+    }
 }

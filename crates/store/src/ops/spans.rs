@@ -6,7 +6,7 @@ use tidegate_model::span::Span;
 
 use super::leases::{self, Held};
 use super::state::{Side, move_position, sync_id, unchained};
-use crate::code::{from_json, json, side, side_of};
+use crate::code::{exact_json, from_json, side, side_of};
 use crate::tx::{P, Tx, damaged};
 
 /// Opening the same span again changes nothing.
@@ -15,7 +15,7 @@ pub(crate) async fn open_span<T: Tx>(tx: &mut T, lease: &Lease, span: &Span) -> 
     if span.sync != lease.sync {
         return Err(Error::internal(format!("span {} is of sync {}, the lease of {}", span.id, span.sync, lease.sync)));
     }
-    let text = json("a span", span)?;
+    let text = exact_json("a span", span)?;
     let params = [P::Text(&span.id), P::Int(held.sync), P::Text(&text)];
     let sql = "INSERT INTO open_spans (id, sync, span, next_batch) VALUES ($1, $2, $3, 0) ON CONFLICT (id) DO NOTHING";
     if tx.exec(sql, &params).await? == 0 {

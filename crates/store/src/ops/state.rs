@@ -4,7 +4,7 @@ use tidegate_model::error::{Error, ErrorKind, Result};
 use tidegate_model::ports::{StatePatch, SyncState};
 use tidegate_model::span::Position;
 
-use crate::code::{from_json, json, opt_from_json, opt_json, unsigned};
+use crate::code::{exact_json, from_json, opt_from_json, opt_json, unsigned};
 use crate::tx::{P, Tx};
 
 /// The number of a sync, if it was ever claimed.
@@ -121,7 +121,7 @@ pub(crate) async fn move_position<T: Tx>(
         )));
     }
     if let Some(to) = to {
-        let to = json("a position", to)?;
+        let to = exact_json("a position", to)?;
         tx.exec(write, &[P::Int(sync), P::Text(&to)]).await?;
     }
     Ok(())

@@ -45,6 +45,8 @@ async fn positions_keep_their_values(place: &Place) {
         Value::Int(i64::MAX),
         Value::Decimal(Decimal::parse("12345678901234567890.000000000001").unwrap()),
         Value::Float(0.1),
+        Value::Float(f64::INFINITY),
+        Value::Float(2_460_310.500_000_123_6),
         Value::text("ü\u{0}'\"\\"),
         Value::TimestampTz(1_704_067_200_000_001),
         Value::Binary(vec![0, 255]),

@@ -2,10 +2,12 @@
 
 use tidegate_model::ErrorKind;
 use tidegate_model::ports::{ConflictState, Memory, Settlement};
+use tidegate_model::span::{CursorPoint, Position};
+use tidegate_model::value::Value;
 
 use crate::base::*;
 
-on_both!(an_invalid_settlement_changes_nothing, invalid_steps_are_refused);
+on_both!(an_invalid_settlement_changes_nothing, invalid_steps_are_refused, a_position_that_cannot_be_stored_is_refused);
 
 /// Everything that a settlement can hold, on top of what stands.
 fn rich() -> Settlement {
@@ -96,4 +98,17 @@ async fn invalid_steps_are_refused(place: &Place) {
         assert_eq!(outcome.expect_err(name).kind, ErrorKind::Internal, "{name}");
     }
     assert_eq!(listing(&store).await, before);
+}
+
+async fn a_position_that_cannot_be_stored_is_refused(place: &Place) {
+    let store = place.open().await;
+    let lease = start(&store).await;
+    let position = || Position::Cursor(CursorPoint { value: Value::Float(f64::NAN), key: None });
+    let mut endless = span("s1", None, None);
+    endless.to = Some(position());
+    assert_eq!(store.open_span(&lease, &endless).await.unwrap_err().kind, ErrorKind::Data);
+    let mut step = settlement();
+    step.patch.platform = Some((None, position()));
+    assert_eq!(store.settle(&lease, &step).await.unwrap_err().kind, ErrorKind::Data);
+    assert!(store.open_spans(SYNC).await.unwrap().is_empty());
 }
