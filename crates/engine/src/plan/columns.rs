@@ -202,7 +202,9 @@ impl<'a> Mapped<'a> {
             state.reject(row, why, false);
         }
         for (row, why) in state.keys.take_bad() {
-            state.reject(row, why, false);
+            if !state.bad[row] {
+                state.reject(row, why, false);
+            }
         }
         Ok(state)
     }

@@ -17,8 +17,8 @@ mod work;
 use std::sync::Arc;
 
 use tidegate_model::error::{Error, Result};
-use tidegate_model::record::Key;
 use tidegate_model::run::RunRecord;
+use tidegate_model::schema::ModelKind;
 use tidegate_model::sync::{Changes, Target, WriteMode};
 
 use super::context::Ctx;
@@ -47,26 +47,6 @@ pub(crate) async fn run(ctx: &Ctx, run: &mut RunRecord) -> Result<()> {
         Way::Ledger => ledger::run(&mut work).await,
         Way::Replace => replace::run(&mut work).await,
     }
-}
-
-/// Tries open rejects again (of one key, if given): their source rows are read and just these are delivered.
-pub(crate) async fn retry(ctx: &Ctx, run: &mut RunRecord, key: Option<&Key>) -> Result<()> {
-    let way = Way::of(ctx)?;
-    if !matches!(way, Way::Cursor | Way::Full) {
-        return Err(Error::config(format!(
-            "sync {} writes its rows as a whole; none can be tried alone",
-            ctx.sync.name
-        ))
-        .hint(format!("mend the rows and `tidegate run {}`", ctx.sync.name)));
-    }
-    run.mode = "retry".to_owned();
-    let mut work = Work::new(ctx, run, Arc::new(way.columns(ctx)), way.mode(ctx)?).await?;
-    open::resume(&mut work).await?;
-    let keys = match key {
-        Some(key) => vec![key.clone()],
-        None => work.open_keys(),
-    };
-    open::retry(&mut work, keys, None).await
 }
 
 /// How rows find their way.
@@ -104,13 +84,19 @@ impl Way {
             (_, Changes::Cursor, Target::Warehouse) => {
                 bad("a platform is not read by cursor", "leave out `changes` and `cursor`")
             }
+            (WriteMode::Replace, ..) if ctx.model.kind == ModelKind::Series && to == Target::Platform => {
+                bad("a time series is only added to", "use `write: append`")
+            }
             (WriteMode::Replace, ..) => Ok(Self::Replace),
+            (WriteMode::Insert, Changes::Cursor, _) if !takes_once(ctx) => {
+                bad("a cursor does not know which keys are new", "use `write: upsert`, or `changes: full`")
+            }
             (_, Changes::Cursor, Target::Platform) => Ok(Self::Cursor),
-            (WriteMode::Append, _, Target::Platform) if !ctx.abilities.exactly_once => Ok(Self::Ledger),
+            (WriteMode::Append | WriteMode::Insert, _, Target::Platform) if !takes_once(ctx) => Ok(Self::Ledger),
             (_, _, Target::Platform) => Ok(Self::Full),
             (WriteMode::Append, _, Target::Warehouse) => Ok(Self::Ledger),
             (WriteMode::Upsert | WriteMode::Insert, _, Target::Warehouse) => {
-                bad("rows of a series or dataset go to a warehouse by `append` or `replace`", "set `write: replace`")
+                bad("rows go to a warehouse's table by `append` or `replace`", "set `write: replace`")
             }
         }
     }
@@ -122,7 +108,7 @@ impl Way {
                 let forced = ctx.options.force_guards.iter().any(|guard| guard == "max_shrink_pct");
                 LoadMode::Replace { max_shrink_pct: ctx.sync.guards.max_shrink_pct.filter(|_| !forced) }
             }
-            (_, WriteMode::Upsert) => LoadMode::Merge,
+            (_, WriteMode::Upsert) if ctx.model.kind != ModelKind::Series => LoadMode::Merge,
             _ => LoadMode::Append,
         })
     }
@@ -134,6 +120,11 @@ impl Way {
         };
         Columns::new(ctx.mapping.clone(), target(ctx), extra)
     }
+}
+
+/// Whether the target takes a row once, however often it is appended: time series know their source keys.
+fn takes_once(ctx: &Ctx) -> bool {
+    ctx.abilities.exactly_once && ctx.model.kind == ModelKind::Series
 }
 
 /// The side that is written.

@@ -85,7 +85,7 @@ impl<'a> Looks<'a> {
         let pending = std::mem::take(&mut self.pending);
         for found in self.complete(pending).await? {
             match found {
-                Found::Look(look) => sink.look(look)?,
+                Found::Look(look) => sink.look(*look)?,
                 Found::Duplicate(key, copies) => {
                     let column = &self.ctx.sync.key.warehouse;
                     let reason = format!("{copies} rows have this key in `{column}`; a key names one record");
@@ -100,7 +100,7 @@ impl<'a> Looks<'a> {
     /// The looks of these records; keys that several rows claim are left out.
     pub async fn complete_looks(&self, pending: Vec<Pending>) -> Result<Vec<Look>> {
         let found = self.complete(pending).await?.into_iter();
-        Ok(found.filter_map(|found| if let Found::Look(look) = found { Some(look) } else { None }).collect())
+        Ok(found.filter_map(|found| if let Found::Look(look) = found { Some(*look) } else { None }).collect())
     }
 
     async fn complete(&self, pending: Vec<Pending>) -> Result<Vec<Found>> {
@@ -175,7 +175,8 @@ impl<'a> Looks<'a> {
         let choices = self.ctx.choices.get(&key).cloned().unwrap_or_default();
         let (warehouse, platform) = (in_warehouse, on_platform);
         let rejected = self.ctx.rejected.contains(&key);
-        Ok(Found::Look(Look { key, warehouse, platform, unconfirmed, entry, detail, rekeyed, rejected, choices }))
+        let look = Look { key, warehouse, platform, unconfirmed, entry, detail, rekeyed, rejected, choices };
+        Ok(Found::Look(Box::new(look)))
     }
 
     /// A remote id that is linked under another key is the same record with a new key.
@@ -207,7 +208,7 @@ impl<'a> Looks<'a> {
 }
 
 enum Found {
-    Look(Look),
+    Look(Box<Look>),
     Duplicate(Key, u64),
 }
 

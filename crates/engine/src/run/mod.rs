@@ -150,18 +150,3 @@ impl Engine {
 pub(crate) fn shown(error: &Error) -> RunError {
     RunError { code: error.code().to_owned(), message: error.to_string(), hint: error.hint.clone() }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn spawnable<T: Send>(future: T) -> T {
-        future
-    }
-
-    /// Runs are spawned by servers: their future has to be `Send`. Compiling is the test.
-    #[allow(dead_code)]
-    fn runs_can_be_spawned(engine: &Engine, job: &Job, options: &RunOptions) {
-        drop(spawnable(engine.run(job, options)));
-    }
-}

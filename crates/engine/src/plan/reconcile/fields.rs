@@ -55,6 +55,19 @@ pub fn rekeyed(look: &Look) -> Conflict {
     }
 }
 
+/// The record is gone on one side and was edited on the other.
+pub fn delete_conflict(look: &Look, winner: Option<Target>) -> Conflict {
+    Conflict {
+        key: look.key.clone(),
+        field: None,
+        warehouse: None,
+        platform: None,
+        winner,
+        state: ConflictState::Decided,
+        note: Some("delete".to_owned()),
+    }
+}
+
 /// The fields of one write, as they come together.
 #[derive(Default)]
 pub struct Plan {

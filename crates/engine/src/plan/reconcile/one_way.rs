@@ -4,6 +4,7 @@ use tidegate_model::change::{Action, Change};
 use tidegate_model::record::Fields;
 use tidegate_model::sync::{Deletes, Direction, Target, WriteMode};
 
+use super::super::images::Detail;
 use super::fields::{Plan, changed, gather, note_source};
 use super::{Class, Look, Rules, Seen, TargetPlan, Verdict, gone_flag};
 
@@ -30,6 +31,10 @@ fn present(rules: &Rules<'_>, look: &Look, to: Target, verdict: &mut Verdict) {
         *verdict.to_mut(to) = TargetPlan::of(Class::Held);
         verdict.conflicts.push(super::fields::rekeyed(look));
         return;
+    }
+    if returned {
+        // Old images are of another time: a field that is not settled now must not find them again.
+        verdict.detail = Detail::default();
     }
     let mut plan = Plan::default();
     for (at, field) in rules.mapping.fields.iter().enumerate() {

@@ -6,9 +6,9 @@ use tidegate_model::record::{Fields, RemoteId};
 use tidegate_model::sync::{ConflictRule, DeleteConflict, Deletes, Direction, Target, WriteMode};
 use tidegate_model::value::Value;
 
-use super::super::images::{FieldImage, Image};
+use super::super::images::{Detail, FieldImage, Image};
 use super::super::map::MappedField;
-use super::fields::{Plan, STREAK_MAX, changed, gather, note_source, push, rekeyed, same};
+use super::fields::{Plan, STREAK_MAX, changed, delete_conflict, gather, note_source, push, rekeyed, same};
 use super::{Class, Look, Rules, Seen, SideRow, TargetPlan, Verdict, gone_flag};
 
 /// Decides about a record of a two-way sync.
@@ -102,18 +102,6 @@ fn shown(rules: &Rules<'_>, side: Target, row: &SideRow) -> Fields {
         .collect()
 }
 
-fn delete_conflict(look: &Look, winner: Option<Target>) -> Conflict {
-    Conflict {
-        key: look.key.clone(),
-        field: None,
-        warehouse: None,
-        platform: None,
-        winner,
-        state: ConflictState::Decided,
-        note: Some("delete".to_owned()),
-    }
-}
-
 /// Whether a person changed the record on this side since its images.
 fn edited(rules: &Rules<'_>, look: &Look, on: Target) -> bool {
     let Some(row) = look.side(on).row() else { return false };
@@ -182,12 +170,17 @@ fn both(rules: &Rules<'_>, look: &Look, warehouse: &SideRow, platform: &SideRow,
     verdict.flags &= !(flags::GONE_WAREHOUSE | flags::GONE_PLATFORM);
     verdict.keep = true;
     verdict.remote = platform.remote.clone().or(verdict.remote.take());
+    let linked = look.entry.as_ref().is_some_and(|entry| !returned && same_record(entry.remote.as_ref(), platform));
+    if !linked {
+        // Old images are of another time: a field that is not settled now must not find them again.
+        verdict.detail = Detail::default();
+    }
     let mut record = Record {
         rules,
         look,
         warehouse,
         platform,
-        linked: look.entry.as_ref().is_some_and(|entry| !returned && same_record(entry.remote.as_ref(), platform)),
+        linked,
         to_platform: Plan::default(),
         to_warehouse: Plan::default(),
     };

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::ArrayRef;
+use arrow_array::{Array, ArrayRef};
 use futures_util::future::join;
 use tidegate_model::cells::value_at;
 use tidegate_model::change::FieldReject;
 use tidegate_model::error::{Error, ErrorKind, Result};
 use tidegate_model::page::{Page, Pages};
-use tidegate_model::ports::{Print, ReadAsk, ReadMode};
+use tidegate_model::ports::{LoadMode, Print, ReadAsk, ReadMode};
 use tidegate_model::span::{CursorPoint, Position};
 use tidegate_model::sync::{Lookback, WriteMode};
 
@@ -17,6 +17,7 @@ use super::groups::{next_within, twin};
 use super::note::Note;
 use super::open;
 use super::source::warehouse_columns;
+use super::takes_once;
 use super::window::{Parts, Window, order, point_of, start};
 use super::work::{Batch, Work};
 use crate::plan::columns::{Beforehand, Columns, position};
@@ -27,7 +28,7 @@ use crate::run::retry;
 
 pub(super) async fn run(work: &mut Work<'_>) -> Result<()> {
     let ctx = work.ctx;
-    if ctx.options.full && work.mode == tidegate_model::ports::LoadMode::Append && !ctx.abilities.exactly_once {
+    if ctx.options.full && work.mode == LoadMode::Append && !takes_once(ctx) {
         return Err(Error::config(format!("sync {}: a full run would send every row twice", ctx.sync.name)).hint(
             format!("this platform cannot tell rows that it has; run `tidegate run {}` without --full", ctx.sync.name),
         ));
@@ -39,9 +40,9 @@ pub(super) async fn run(work: &mut Work<'_>) -> Result<()> {
     }
     let at = point_of(work.position.as_ref()).cloned();
     let from = at.as_ref().map(|at| start(at, lookback)).filter(|_| !ctx.options.full);
-    if ctx.options.limit.is_none() && !ctx.options.full {
+    if let Some(from) = from.as_ref().filter(|_| ctx.options.limit.is_none()) {
         // Rows inside the window are read anyway.
-        open::retry(work, work.open_keys(), from.as_ref()).await?;
+        open::retry(work, work.open_keys(), Some(from)).await?;
     }
     let mut left = ctx.options.limit;
     let mut attempt = 0;
@@ -77,7 +78,7 @@ async fn pages(work: &mut Work<'_>, mut reader: Reader) -> Result<std::result::R
             Ok(None) => return Ok(Ok(())),
             Err(error) => return Ok(Err(Failed { error, left: reader.left })),
         };
-        work.gate(&batch)?;
+        work.gate(&batch).await?;
         let span = work.open_span(&batch).await?;
         let op = span.op(0);
         ctx.engine.env.failpoint("columnar.cursor_load");
@@ -115,6 +116,8 @@ pub(super) struct Reader {
     /// Rows of the margin that were delivered are left out.
     filter: bool,
     columns: Arc<Columns>,
+    /// There was no greatest value.
+    unbounded: bool,
 }
 
 impl Reader {
@@ -127,6 +130,7 @@ impl Reader {
         left: Option<u64>,
     ) -> Result<Self> {
         let key = work.ctx.sync.key.warehouse.clone();
+        let unbounded = bound.is_none();
         let mode = match bound {
             Some(to) => ReadMode::Cursor { column: column.clone(), key, from, to },
             // Without a greatest value there are at most rows without any.
@@ -134,6 +138,7 @@ impl Reader {
         };
         let mut reader = Self::over(work, column, lookback, at, mode).await?;
         reader.left = left;
+        reader.unbounded = unbounded;
         Ok(reader)
     }
 
@@ -167,6 +172,7 @@ impl Reader {
             content,
             filter: !ctx.options.full,
             columns: work.columns.clone(),
+            unbounded: false,
         })
     }
 
@@ -177,26 +183,48 @@ impl Reader {
     /// The next page as a batch.
     async fn next(&mut self, work: &Work<'_>) -> Result<Option<Batch>> {
         let Some(page) = next_within(&mut self.pages, &mut self.left).await? else { return Ok(None) };
+        if self.unbounded {
+            return self.without_cursor(&page).map(Some);
+        }
         let parts = self.window().parts(&page)?;
+        let skip = self.delivered(work, &page, parts).await?;
+        self.batch(&page, parts, skip).map(Some)
+    }
+
+    /// Rows of the margin that were delivered before.
+    async fn delivered(&mut self, work: &Work<'_>, page: &Page, parts: Parts) -> Result<Vec<bool>> {
         let mut skip = vec![false; page.len()];
         if self.filter && parts.fresh > parts.nulls {
-            let prints = self.prints(&page, parts.nulls, parts.fresh)?;
+            let prints = self.prints(page, parts.nulls, parts.fresh)?;
             let known = work.ctx.engine.memory.delivered(&work.ctx.sync.name, &prints).await?;
             for (slot, known) in skip[parts.nulls..].iter_mut().zip(known) {
                 *slot = known;
             }
         }
-        self.batch(&page, parts, skip).map(Some)
+        Ok(skip)
     }
 
-    /// The next page with the rows of the span alone: rows without a cursor belong to no span.
-    pub(super) async fn next_of_span(&mut self) -> Result<Option<Batch>> {
+    /// A page of a source without a greatest value: the rows that lack one. Others came after the look, and wait.
+    fn without_cursor(&self, page: &Page) -> Result<Batch> {
+        let array = page.rows.column(position(page, &self.column)?);
+        let skip: Vec<bool> = (0..page.len()).map(|row| !array.is_null(row)).collect();
+        let parts = Parts { nulls: page.len(), fresh: page.len() };
+        let mut batch = self.batch(page, parts, skip)?;
+        batch.read -= batch.known;
+        batch.known = 0;
+        Ok(batch)
+    }
+
+    /// The next page with what a span was to bring: rows without a cursor belong to no span, and rows that were
+    /// delivered before are counted by the read that follows.
+    pub(super) async fn next_of_span(&mut self, work: &Work<'_>) -> Result<Option<Batch>> {
         let Some(page) = self.pages.next().await? else { return Ok(None) };
         let parts = self.window().parts(&page)?;
-        let skip = (0..page.len()).map(|row| row < parts.fresh).collect();
+        let mut skip = self.delivered(work, &page, parts).await?;
+        skip[..parts.nulls].fill(true);
         let mut batch = self.batch(&page, parts, skip)?;
-        batch.read -= parts.fresh as u64;
-        batch.known -= parts.fresh as u64;
+        batch.read -= batch.known;
+        batch.known = 0;
         Ok(Some(batch))
     }
 
@@ -213,6 +241,7 @@ impl Reader {
             None => None,
         };
         Ok(Batch {
+            number: 0,
             pages: vec![mapped],
             read: page.len() as u64,
             known,
@@ -233,7 +262,7 @@ impl Reader {
         let mut seen: HashMap<Print, usize> = HashMap::with_capacity(page.len());
         let mut twins = Vec::new();
         for (row, print) in prints.into_iter().enumerate() {
-            if skip[row] || arrow_array::Array::is_null(&array, row) {
+            if skip[row] || array.is_null(row) {
                 continue;
             }
             if let Some(first) = seen.insert(print, row) {

@@ -11,7 +11,7 @@ pub(super) async fn run(work: &mut Work<'_>) -> Result<()> {
     let mut groups = everything(ctx, &work.columns.clone(), work.page_rows(), work.to).await?;
     let mut next = read(work, &mut groups).await?;
     while let Some(batch) = next {
-        work.gate(&batch)?;
+        work.gate(&batch).await?;
         let span = work.open_span(&batch).await?;
         let op = span.op(0);
         let (loaded, ahead) = join(work.load_batch(&batch, &op), read(work, &mut groups)).await;

@@ -49,7 +49,7 @@ pub(super) async fn run(work: &mut Work<'_>) -> Result<()> {
     };
     let mut next = reader.next(work).await?;
     while let Some(batch) = next {
-        work.gate(&batch)?;
+        work.gate(&batch).await?;
         let span = work.open_span(&batch).await?;
         let op = span.op(0);
         let (loaded, ahead) = join(work.load_batch(&batch, &op), reader.next(work)).await;

@@ -3,19 +3,19 @@
 use std::cmp::Ordering;
 
 use tidegate_model::cells::value_at;
-use tidegate_model::error::Result;
+use tidegate_model::error::{Error, ErrorKind, Result};
 use tidegate_model::page::Page;
-use tidegate_model::ports::{LoadMode, Loaded, OpenSpan, ReadMode, Settlement};
+use tidegate_model::ports::{IntentBatch, LoadMode, OpenSpan, ReadMode, Settlement};
 use tidegate_model::record::Key;
-use tidegate_model::span::{CursorPoint, OpId, Position};
+use tidegate_model::span::{CursorPoint, Position, Span};
 use tidegate_model::sync::{Changes, OnUncertain, Target};
 
 use super::cursor::{Reader, spec};
 use super::groups::twin;
 use super::note::Note;
 use super::source::warehouse_columns;
-use super::window::point_of;
-use super::work::{Batch, Work};
+use super::window::{point_of, start};
+use super::work::{Batch, Feed, Work, total};
 use crate::plan::columns::{Beforehand, position};
 use crate::run::cursor::compare;
 use crate::run::rows::canonical_keys;
@@ -23,86 +23,68 @@ use crate::run::rows::canonical_keys;
 /// Keys that are read again in one call.
 const RETRY_KEYS: usize = 1_000;
 
-/// Resolves the spans that an earlier run left open, each under its own operation: what landed is settled, what did not
-/// is loaded now (a cursor's window) or found again by the read that follows (everything else).
+/// Resolves the spans that an earlier run left open: what landed is settled with what was noted before it was sent, what
+/// did not is loaded now (a cursor's window) or found again by the read that follows (everything else).
 pub(super) async fn resume(work: &mut Work<'_>) -> Result<()> {
     for open in work.ctx.engine.memory.open_spans(&work.ctx.sync.name).await? {
         work.ctx.log("an earlier run was interrupted: its open span is resolved first").await?;
-        let moves = open.span.to.is_some() && open.span.to != open.span.from;
-        let cursor = work.ctx.sync.changes == Changes::Cursor && !matches!(work.mode, LoadMode::Replace { .. });
-        let held = !work.keyed() && work.ctx.sync.on_uncertain == OnUncertain::Hold;
-        let mut batch = if moves && cursor { window(work, &open).await? } else { Batch::default() };
-        batch.to = open.span.to.clone();
-        let note = open.batches.first().map(|intent| Note::decode(&intent.payload)).transpose()?;
-        if held && (note.is_some() || batch.rows() > 0) {
-            batch.note = note;
-            work.hold_uncertain(open.span, batch, lost()).await?;
-            continue;
-        }
-        let op = open.span.op(0);
-        let loaded = match (&note, batch.rows()) {
-            // Nothing that it could have brought needs to be known: rows that landed are found to be there.
-            (None, 0) => Ok(Loaded::default()),
-            (Some(_), 0) => probe(work, &op).await,
-            _ => work.load_batch(&batch, &op).await,
-        };
-        settle(work, open, batch, note, loaded).await?;
+        resolve(work, open).await?;
         work.ctx.engine.env.failpoint("columnar.span_resumed");
     }
     Ok(())
 }
 
-fn lost() -> tidegate_model::Error {
-    tidegate_model::Error::new(tidegate_model::ErrorKind::Lost, "the process ended before the answer came")
-}
-
-/// Asks whether an operation landed. If it did not, it is carried out without a row.
-async fn probe(work: &Work<'_>, op: &OpId) -> Result<Loaded> {
-    work.load(op, 0, async || Ok(Box::new(tidegate_model::page::Held(Default::default())) as _)).await
-}
-
-async fn settle(
-    work: &mut Work<'_>,
-    open: OpenSpan,
-    mut batch: Batch,
-    note: Option<Note>,
-    loaded: Result<Loaded>,
-) -> Result<()> {
-    let intended = note.is_some();
-    let replayed = loaded.as_ref().is_ok_and(|loaded| loaded.replayed);
-    batch.note = match (replayed, batch.rows()) {
-        // What landed then is what was noted then.
-        (true, _) => note,
-        (false, 0) => None,
-        (false, _) => batch.note,
-    };
-    let forget = batch.note.as_ref().is_none_or(Note::is_empty) && intended;
-    if forget {
-        // The intent goes with the span, and leaves nothing to remember.
-        let Ok(loaded) = &loaded else { return work.settle(open.span, batch, loaded).await };
-        let settlement =
-            Settlement { batch: Some((open.span.id.clone(), 0)), ..work.settled(&open.span, &batch, loaded) };
-        work.commit(&settlement).await?;
-        work.position = open.span.to.clone().or(open.span.from);
-        return Ok(());
-    }
-    if !intended && batch.note.is_some() {
-        // The span had no intent, so that none can be settled: what is remembered now only saves a second look.
+async fn resolve(work: &mut Work<'_>, open: OpenSpan) -> Result<()> {
+    let span = open.span;
+    let moves = span.to.is_some() && span.to != span.from;
+    let cursor = work.ctx.sync.changes == Changes::Cursor && !matches!(work.mode, LoadMode::Replace { .. });
+    let mut batch = if moves && cursor { window(work, &span).await? } else { Batch::default() };
+    batch.to = span.to.clone();
+    batch.number = open.batches.last().map_or(0, |intent| intent.number.saturating_add(1));
+    let uncertain = !open.batches.is_empty() || batch.rows() > 0;
+    if uncertain && !work.keyed() && work.ctx.sync.on_uncertain == OnUncertain::Hold {
         batch.note = None;
+        drop_intents(work, &span, &open.batches, None).await?;
+        let lost = Error::new(ErrorKind::Lost, "the process ended before the answer came");
+        return work.hold_uncertain(span, batch, lost).await;
     }
-    work.settle(open.span, batch, loaded).await
+    for intent in &open.batches {
+        // Asking carries the operation out without a row if it did not land: it is not used again.
+        let loaded = work.load(&span.op(intent.number), 0, Feed::Nothing).await?;
+        if loaded.replayed && total(&loaded) > 0 {
+            drop_intents(work, &span, &open.batches, Some(intent.number)).await?;
+            (batch.number, batch.note) = (intent.number, Some(Note::decode(&intent.payload)?));
+            return work.settle(span, batch, Ok(loaded)).await;
+        }
+    }
+    drop_intents(work, &span, &open.batches, None).await?;
+    if let Some(note) = batch.note.as_ref().filter(|note| !note.is_empty()) {
+        work.intend(&span, batch.number, note).await?;
+    }
+    let loaded = work.load_batch(&batch, &span.op(batch.number)).await;
+    work.settle(span, batch, loaded).await
 }
 
-/// Reads a span's window again.
-async fn window(work: &Work<'_>, open: &OpenSpan) -> Result<Batch> {
+/// Lets go of intents that did not land.
+async fn drop_intents(work: &mut Work<'_>, span: &Span, batches: &[IntentBatch], but: Option<u32>) -> Result<()> {
+    for number in batches.iter().map(|intent| intent.number).filter(|number| Some(*number) != but) {
+        let batch = Some((span.id.clone(), number));
+        let settlement = Settlement { run: work.ctx.run.clone(), batch, ..Settlement::default() };
+        work.commit(&settlement).await?;
+    }
+    Ok(())
+}
+
+/// Reads a span's window again, with the margin before it: rows that came late were to be brought by the same span.
+async fn window(work: &Work<'_>, span: &Span) -> Result<Batch> {
     let (column, lookback) = spec(work.ctx)?;
-    let at = point_of(open.span.from.as_ref()).cloned();
-    let Some(to) = point_of(open.span.to.as_ref()).cloned() else { return Ok(Batch::default()) };
-    let mode =
-        ReadMode::Cursor { column: column.clone(), key: work.ctx.sync.key.warehouse.clone(), from: at.clone(), to };
+    let at = point_of(span.from.as_ref()).cloned();
+    let Some(to) = point_of(span.to.as_ref()).cloned() else { return Ok(Batch::default()) };
+    let from = at.as_ref().map(|at| start(at, lookback));
+    let mode = ReadMode::Cursor { column: column.clone(), key: work.ctx.sync.key.warehouse.clone(), from, to };
     let mut reader = Reader::over(work, column, lookback, at, mode).await?;
     let mut whole = Batch::default();
-    while let Some(page) = reader.next_of_span().await? {
+    while let Some(page) = reader.next_of_span(work).await? {
         join(&mut whole, page);
     }
     Ok(whole)
@@ -118,6 +100,7 @@ fn join(whole: &mut Batch, page: Batch) {
             _ => whole.note = Some(Note::Margin(rows.collect())),
         }
     }
+    whole.forget_below = page.forget_below.or(whole.forget_below);
     whole.read += page.read;
     whole.known += page.known;
     whole.pages.extend(page.pages);
@@ -127,7 +110,7 @@ fn join(whole: &mut Batch, page: Batch) {
 /// window starting there would not show.
 pub(super) async fn retry(work: &mut Work<'_>, keys: Vec<Key>, below: Option<&CursorPoint>) -> Result<()> {
     let cursor = work.ctx.sync.changes == Changes::Cursor;
-    if work.to == Target::Warehouse || keys.is_empty() || (cursor && below.is_none() && work.position.is_some()) {
+    if work.to == Target::Warehouse || keys.is_empty() {
         return Ok(());
     }
     let column = if cursor { Some(spec(work.ctx)?.0) } else { None };
@@ -137,7 +120,7 @@ pub(super) async fn retry(work: &mut Work<'_>, keys: Vec<Key>, below: Option<&Cu
         let warehouse = &work.ctx.job.warehouse;
         let page = warehouse.fetch(&sync.source, &columns, &sync.key.warehouse, keys, &sync.timezone).await?;
         let Some(batch) = again(work, &page, column.as_deref().zip(below))? else { continue };
-        work.gate(&batch)?;
+        work.gate(&batch).await?;
         let span = work.open_span(&batch).await?;
         let loaded = work.load_batch(&batch, &span.op(0)).await;
         work.settle(span, batch, loaded).await?;

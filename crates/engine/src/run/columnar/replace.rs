@@ -14,7 +14,7 @@ use tidegate_model::sync::Target;
 
 use super::groups::Groups;
 use super::source::everything;
-use super::work::{Batch, Work};
+use super::work::{Batch, Feed, Work};
 use crate::plan::columns::{Beforehand, Columns, key_of};
 use crate::plan::guard;
 use crate::run::deliver::guard_error;
@@ -32,14 +32,9 @@ pub(super) async fn run(work: &mut Work<'_>) -> Result<()> {
         .hint("run it without --limit"));
     }
     let span = work.open_span(&Batch { to: work.position.clone(), ..Batch::default() }).await?;
-    let tally = Arc::new(Mutex::new(Tally::default()));
+    let tally = Shared::default();
     let op = span.op(0);
-    let loaded = work
-        .load(&op, work.ctx.relation.rows_estimate.unwrap_or(1), async || {
-            *lock(&tally) = Tally::default();
-            stream(work, &tally).await
-        })
-        .await;
+    let loaded = work.load(&op, ctx.relation.rows_estimate.unwrap_or(1), Feed::Whole(&tally)).await;
     ctx.engine.env.failpoint("columnar.replaced");
     let tally = std::mem::take(&mut *lock(&tally));
     let loaded = match loaded {
@@ -60,7 +55,9 @@ pub(super) async fn run(work: &mut Work<'_>) -> Result<()> {
     Ok(())
 }
 
-async fn stream(work: &Work<'_>, tally: &Arc<Mutex<Tally>>) -> Result<Pages> {
+/// The whole source, mapped as it is asked for; what was tallied before is forgotten.
+pub(super) async fn stream(work: &Work<'_>, tally: &Shared) -> Result<Pages> {
+    *lock(tally) = Tally::default();
     let ctx = work.ctx;
     let groups = everything(ctx, &work.columns, work.page_rows(), work.to).await?;
     let forced = ctx.options.force_guards.clone();
@@ -73,7 +70,7 @@ async fn stream(work: &Work<'_>, tally: &Arc<Mutex<Tally>>) -> Result<Pages> {
 struct Mapping {
     groups: Groups,
     columns: Arc<Columns>,
-    tally: Arc<Mutex<Tally>>,
+    tally: Shared,
     cancel: Cancel,
     guard: Option<(String, tidegate_model::sync::Guards, Vec<String>)>,
 }
@@ -104,9 +101,12 @@ fn lock(tally: &Mutex<Tally>) -> std::sync::MutexGuard<'_, Tally> {
     tally.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A tally between the stream that counts and the run that waits for the load.
+pub(super) type Shared = Arc<Mutex<Tally>>;
+
 /// What became of the source's rows before the target saw them.
 #[derive(Default)]
-struct Tally {
+pub(super) struct Tally {
     read: u64,
     rejected: u64,
     dropped: u64,

@@ -17,6 +17,7 @@ use tidegate_model::span::{OpId, Position, Span};
 use tidegate_model::sync::{DatasetLink, OnUncertain, Target};
 
 use super::note::{Note, entry};
+use super::replace;
 use crate::plan::columns::{Columns, MappedPage, RowReject};
 use crate::plan::guard;
 use crate::run::context::Ctx;
@@ -28,9 +29,18 @@ const BULK_ROWS: usize = 65_536;
 /// Columns up to which a bulk page stays in its budget; wider pages have fewer rows.
 const WIDE: usize = 16;
 
+/// Most open rejects that are loaded to know what was open before.
+const OPEN_MAX: u32 = 1_000_000;
+/// The rule of a batch whose answer was lost.
+const UNCERTAIN: &str = "uncertain";
+/// How the reason of a dropped field ends: its row is not delivered again.
+const WENT_ON: &str = "; the row went on without this field";
+
 /// A page ready to be delivered.
 #[derive(Default)]
 pub(super) struct Batch {
+    /// Its number within its span.
+    pub(super) number: u32,
     /// Mapped pages; one but when an interrupted span is read again.
     pub(super) pages: Vec<MappedPage>,
     /// Rows considered.
@@ -72,6 +82,17 @@ impl Batch {
     }
 }
 
+/// Where the pages of a load come from; each attempt makes its own stream.
+#[derive(Clone, Copy)]
+pub(super) enum Feed<'f> {
+    /// Mapped pages.
+    Batch(&'f Batch),
+    /// No page: asks whether the operation landed.
+    Nothing,
+    /// The whole source.
+    Whole(&'f replace::Shared),
+}
+
 /// One run of a columnar sync.
 pub(super) struct Work<'a> {
     pub(super) ctx: &'a Ctx,
@@ -83,6 +104,8 @@ pub(super) struct Work<'a> {
     pub(super) position: Option<Position>,
     /// Keys with open rejects towards the target.
     open: HashSet<Key>,
+    /// Those of them whose rows were not delivered.
+    undelivered: HashSet<Key>,
     first: bool,
 }
 
@@ -94,14 +117,22 @@ impl<'a> Work<'a> {
         mode: LoadMode,
     ) -> Result<Self> {
         let to = super::target(ctx);
-        let open = ctx.engine.memory.rejected_keys(&ctx.sync.name, to).await?.into_iter().collect();
+        let (mut open, mut undelivered) = (HashSet::new(), HashSet::new());
+        for listed in ctx.engine.memory.rejects(Some(&ctx.sync.name), OPEN_MAX).await? {
+            let Some(key) = listed.reject.key.filter(|_| listed.reject.to == to) else { continue };
+            let why = listed.reject.why;
+            if why.rule != UNCERTAIN && !why.reason.ends_with(WENT_ON) {
+                undelivered.insert(key.clone());
+            }
+            open.insert(key);
+        }
         let (position, first) = (ctx.state.warehouse.clone(), !ctx.state.full_settled);
-        Ok(Self { ctx, run, columns, to, mode, position, open, first })
+        Ok(Self { ctx, run, columns, to, mode, position, open, undelivered, first })
     }
 
-    /// Keys with open rejects, in order.
+    /// Keys with open rejects of rows that were not delivered, in order.
     pub(super) fn open_keys(&self) -> Vec<Key> {
-        let mut keys: Vec<Key> = self.open.iter().cloned().collect();
+        let mut keys: Vec<Key> = self.undelivered.iter().cloned().collect();
         keys.sort();
         keys
     }
@@ -138,16 +169,21 @@ impl<'a> Work<'a> {
     /// Opens a span before its first effect, with what has to be known should the process end in its middle.
     pub(super) async fn open_span(&self, batch: &Batch) -> Result<Span> {
         let span = self.span(batch.to.clone());
-        let (memory, lease) = (&self.ctx.engine.memory, &self.ctx.lease);
-        memory.open_span(lease, &span).await?;
+        self.ctx.engine.memory.open_span(&self.ctx.lease, &span).await?;
         self.ctx.engine.env.failpoint("columnar.span_opened");
         if let Some(note) = batch.note.as_ref().filter(|note| !note.is_empty()) {
-            let payload = note.encode()?;
-            let intent = IntentBatch { span: span.id.clone(), number: 0, to: self.to, payload, answer: None };
-            memory.intend(lease, &intent).await?;
-            self.ctx.engine.env.failpoint("columnar.intended");
+            self.intend(&span, batch.number, note).await?;
         }
         Ok(span)
+    }
+
+    /// Commits what a span is about to bring, before it is sent.
+    pub(super) async fn intend(&self, span: &Span, number: u32, note: &Note) -> Result<()> {
+        let payload = note.encode()?;
+        let intent = IntentBatch { span: span.id.clone(), number, to: self.to, payload, answer: None };
+        self.ctx.engine.memory.intend(&self.ctx.lease, &intent).await?;
+        self.ctx.engine.env.failpoint("columnar.intended");
+        Ok(())
     }
 
     /// Loads a batch's pages, again where that does no harm.
@@ -155,13 +191,13 @@ impl<'a> Work<'a> {
         if batch.rows() == 0 {
             return Ok(Loaded::default());
         }
-        let loaded = self.load(op, batch.rows(), async || Ok(Box::new(Held(batch.held())) as Pages)).await;
+        let loaded = self.load(op, batch.rows(), Feed::Batch(batch)).await;
         self.ctx.engine.env.failpoint("columnar.loaded");
         loaded
     }
 
-    /// Loads pages under an operation; each attempt makes its own stream.
-    pub(super) async fn load(&self, op: &OpId, rows: u64, pages: impl AsyncFn() -> Result<Pages>) -> Result<Loaded> {
+    /// Loads pages under an operation, again where that does no harm.
+    pub(super) async fn load(&self, op: &OpId, rows: u64, feed: Feed<'_>) -> Result<Loaded> {
         let ctx = self.ctx;
         let load = Load {
             mode: self.mode.clone(),
@@ -175,7 +211,11 @@ impl<'a> Work<'a> {
         loop {
             attempt += 1;
             ctx.options.cancel.check()?;
-            let stream = pages().await?;
+            let stream: Pages = match feed {
+                Feed::Batch(batch) => Box::new(Held(batch.held())),
+                Feed::Nothing => Box::new(Held(VecDeque::new())),
+                Feed::Whole(tally) => replace::stream(self, tally).await?,
+            };
             let error = match self.call(&load, rows, stream).await {
                 Ok(mut loaded) => {
                     loaded.requests = loaded.requests.max(1) + u64::from(attempt - 1);
@@ -249,7 +289,7 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    pub(super) fn settlement(&self, span: Span, batch: &Batch, loaded: &Loaded, counts: Counts) -> Settlement {
+    fn settlement(&self, span: Span, batch: &Batch, loaded: &Loaded, counts: Counts) -> Settlement {
         let mut refused: Vec<u64> = loaded.rejected.iter().map(|(row, _)| *row).collect();
         refused.sort_unstable();
         let mut settlement = Settlement { run: self.ctx.run.clone(), ..Settlement::default() };
@@ -264,7 +304,7 @@ impl<'a> Work<'a> {
         );
         settlement.delivered_to = self.delivered_to(batch, &refused);
         if let Some(mut note) = batch.note.clone().filter(|note| !note.is_empty()) {
-            settlement.batch = Some((span.id.clone(), 0));
+            settlement.batch = Some((span.id.clone(), batch.number));
             note.without(&refused);
             self.remember(note, &mut settlement);
         }
@@ -275,11 +315,6 @@ impl<'a> Work<'a> {
         *settlement.books.of(self.to) = counts;
         settlement.patch = self.patch(false);
         settlement
-    }
-
-    /// The settlement of a batch whose answer is at hand.
-    pub(super) fn settled(&self, span: &Span, batch: &Batch, loaded: &Loaded) -> Settlement {
-        self.settlement(span.clone(), batch, loaded, counts(batch, loaded))
     }
 
     fn remember(&self, note: Note, settlement: &mut Settlement) {
@@ -307,7 +342,14 @@ impl<'a> Work<'a> {
 
     fn mapping_rejects(&self, batch: &Batch) -> Vec<Reject> {
         let all = batch.pages.iter().flat_map(|page| &page.rejects).take(MAX_REJECTS_LISTED);
-        all.map(|reject: &RowReject| self.reject(reject.key.clone(), reject.why.clone())).collect()
+        let told = |reject: &RowReject| {
+            let mut why = reject.why.clone();
+            if reject.dropped {
+                why.reason.push_str(WENT_ON);
+            }
+            self.reject(reject.key.clone(), why)
+        };
+        all.map(told).collect()
     }
 
     pub(super) fn reject(&self, key: Option<Key>, why: FieldReject) -> Reject {
@@ -341,9 +383,17 @@ impl<'a> Work<'a> {
     }
 
     /// The last look before a batch is delivered: a wish to stop, or too many rejects. Then its rows are ahead.
-    pub(super) fn gate(&mut self, batch: &Batch) -> Result<()> {
-        let stop = self.ctx.options.cancel.check().and_then(|()| self.guard(batch.rejected()));
-        stop.inspect_err(|_| self.count_ahead(batch, false))
+    pub(super) async fn gate(&mut self, batch: &Batch) -> Result<()> {
+        let cancelled = self.ctx.options.cancel.check();
+        let Err(stop) = cancelled.and_then(|()| self.guard(batch.rejected())) else { return Ok(()) };
+        if stop.kind == ErrorKind::Guard {
+            // Who looks for the reason finds the rows.
+            let rejects = self.mapping_rejects(batch);
+            let settlement = Settlement { run: self.ctx.run.clone(), rejects, ..Settlement::default() };
+            self.commit(&settlement).await?;
+        }
+        self.count_ahead(batch, false);
+        Err(stop)
     }
 
     /// Counts a batch that was read and not delivered; its rejects are counted as such.
@@ -372,7 +422,7 @@ impl<'a> Work<'a> {
             error.code()
         );
         settlement.delivered_to.clear();
-        settlement.rejects.push(self.reject(batch.key(0), FieldReject::record("uncertain", why)));
+        settlement.rejects.push(self.reject(batch.key(0), FieldReject::record(UNCERTAIN, why)));
         self.commit(&settlement).await?;
         self.position = span.to.or(span.from);
         Ok(())
@@ -396,7 +446,7 @@ impl<'a> Work<'a> {
     }
 }
 
-fn total(loaded: &Loaded) -> u64 {
+pub(super) fn total(loaded: &Loaded) -> u64 {
     loaded.created + loaded.updated + loaded.unchanged + loaded.rejected.len() as u64
 }
 
