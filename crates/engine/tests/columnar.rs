@@ -1,5 +1,8 @@
 //! Columnar runs on real files: series and datasets in, exports out.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::disallowed_methods, reason = "these runs are on real databases and the real clock's sleep")]
+
 #[path = "columnar/bench.rs"]
 mod bench;
 #[path = "columnar/cursor.rs"]

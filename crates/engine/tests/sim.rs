@@ -1,5 +1,7 @@
 //! The engine against a simulated world: random histories, faults and crashes, and what must hold afterwards.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 #[path = "sim/bench.rs"]
 mod bench;
 #[path = "sim/history.rs"]

@@ -1,6 +1,8 @@
 //! Every row of the tables of docs/semantics.md, one test each: what is found, what is written, what two-way syncs do
 //! with fields and records, the guards, and the worked example of the books.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 #[path = "sim/bench.rs"]
 mod bench;
 #[path = "tables/books.rs"]

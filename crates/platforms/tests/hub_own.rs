@@ -228,7 +228,7 @@ async fn an_empty_place_can_be_opened_by_several_at_once(hub: TestHub) {
 
 async fn writers_of_one_hub_do_not_get_in_each_others_way(hub: TestHub) {
     let set = |n: usize| {
-        let hub = if n % 2 == 0 { hub.again() } else { (*hub).clone() };
+        let hub = if n.is_multiple_of(2) { hub.again() } else { (*hub).clone() };
         async move { hub.set("company", &format!("c{n}"), &args(&["name=N"])).await }
     };
     let done = futures_util::future::join_all((0..24).map(set)).await;

@@ -67,7 +67,7 @@ pub(crate) struct Fitter {
     free: bool,
 }
 
-/// Coerces a value to a field's type and checks its rules. For one-off use; [`Fitter`] compiles them once.
+/// Coerces a value to a field's type and checks its rules. For one-off use; a mapping compiles them once.
 pub fn fit(value: &Value, field: &FieldSchema, zone: &TimeZone) -> Result<Value, FieldReject> {
     match Fitter::of_field(field, Reading::plain(zone.clone())) {
         Ok(fitter) => fitter.fit(value),

@@ -47,7 +47,8 @@ fn each_switch_keeps_a_sync_from_running_and_says_so() {
     let now = at("2026-05-01T12:00:00Z");
     let ready = ran(entry("companies", daily(6, 0, "UTC")), at("2026-04-30T06:00:00Z"), 5);
     assert_eq!(say(&ready, now), (Ok(at("2026-05-01T06:00:00Z")), Some(at("2026-05-02T06:00:00Z"))));
-    let cases: [(&str, fn(&mut Entry)); 8] = [
+    type Edit = fn(&mut Entry);
+    let cases: [(&str, Edit); 8] = [
         ("no_schedule", |entry| entry.schedule = None),
         ("bad_schedule", |entry| entry.schedule = Some(daily(6, 0, "Nowhere/Land"))),
         ("connection_off", |entry| entry.switches.connections_enabled = false),

@@ -111,13 +111,11 @@ fn field_written_again_and_again_without_an_edit_is_held_as_oscillating() {
         bench.world.pass(LAG_MS);
         held |= bench.conflicts().iter().any(|line| line.ends_with("oscillating"));
         // Two robots: one side likes it loud, the other does not.
-        for id in ["a"] {
-            if bench.warehouse.get(id, "name") != Some(text("LOUD")) {
-                bench.warehouse.set(id, "name", text("LOUD"));
-            }
-            if bench.platform.get(id, "name") != Some(text("loud")) {
-                bench.platform.set(id, "name", text("loud"));
-            }
+        if bench.warehouse.get("a", "name") != Some(text("LOUD")) {
+            bench.warehouse.set("a", "name", text("LOUD"));
+        }
+        if bench.platform.get("a", "name") != Some(text("loud")) {
+            bench.platform.set("a", "name", text("loud"));
         }
     }
     assert!(held, "{:?}", bench.conflicts());

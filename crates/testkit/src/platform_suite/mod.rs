@@ -1,7 +1,7 @@
 //! What every platform must do, whatever its kind: the contract of [`tidegate_model::ports::Platform`] as functions.
 //!
 //! Each case is given a platform without records that knows companies, end users, licenses, activities, metrics and
-//! datasets. A connector's tests run all cases with [`platform_suite!`](crate::platform_suite).
+//! datasets. A connector's tests run all cases with [`platform_suite!`](macro@crate::platform_suite).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod changes;
@@ -79,7 +79,7 @@ macro_rules! platform_suite {
     };
 }
 
-/// The list behind [`platform_suite!`](crate::platform_suite).
+/// The list behind [`platform_suite!`](macro@crate::platform_suite).
 #[macro_export]
 macro_rules! platform_suite_cases {
     ($platform:expr => $($case:ident)*) => {

@@ -1,7 +1,7 @@
 //! What every warehouse must do, whatever its kind: the contract of [`tidegate_model::ports::Warehouse`] as functions.
 //!
 //! A connector's tests give a [`Lab`] – a database of the connector's kind, seen as its owner – and run all cases
-//! with [`warehouse_suite!`](crate::warehouse_suite).
+//! with [`warehouse_suite!`](macro@crate::warehouse_suite).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod access;
@@ -96,7 +96,7 @@ macro_rules! warehouse_suite {
     };
 }
 
-/// The tests behind [`warehouse_suite!`](crate::warehouse_suite).
+/// The tests behind [`warehouse_suite!`](macro@crate::warehouse_suite).
 #[macro_export]
 macro_rules! warehouse_suite_cases {
     ($lab:expr => $($case:ident)*) => {
