@@ -374,10 +374,7 @@ impl<'a> Work<'a> {
             Target::Platform => &self.run.books.to_platform,
             Target::Warehouse => &self.run.books.to_warehouse,
         };
-        // Open rejects that are tried again are old news: they would trip the guard of every small run.
-        let known = self.open.len() as u64;
         let (rejects, read) = (counts.rejected + more, counts.read + more);
-        let (rejects, read) = (rejects.saturating_sub(known), read.saturating_sub(known));
         let forced = &self.ctx.options.force_guards;
         match guard::too_many_rejects(&self.ctx.sync.guards, rejects, read, forced) {
             Some(tripped) => Err(guard_error(&self.ctx.sync.name, &[tripped])),
