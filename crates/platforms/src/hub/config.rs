@@ -24,7 +24,7 @@ fn default_url() -> String {
 /// Where a URL points to.
 pub fn place(url: &str, project: &Path) -> Result<Place> {
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        return Ok(Place::Server(Box::new(Server::parse(url)?)));
+        return Ok(Place::Server(Box::new(Server::parse(url, project)?)));
     }
     let Some(path) = url.strip_prefix("sqlite:") else {
         // The url may hold a password: it is not repeated.

@@ -1,16 +1,16 @@
 //! The state in Postgres: a few connections, each with its prepared statements.
 
-mod address;
 mod error;
 mod ledger;
 mod migrate;
 mod session;
-mod tls;
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tidegate_model::error::{Error, Result};
+use tidegate_net::postgres::Address;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_postgres::Config;
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -58,14 +58,12 @@ pub(crate) struct Postgres {
 impl Postgres {
     /// Connects, and makes or migrates the state's schema.
     pub(crate) async fn open(url: &str, schema: Option<&str>, lock_wait: Duration) -> Result<Self> {
-        let address = address::parse(url)?;
-        let tls = tls::connector(&address.trust)?;
+        let address = Address::parse(url, "the state's URL", Path::new(""))?;
+        let tls = address.connector()?;
+        let shown = address.shown();
         let mut config = address.config;
-        if config.get_application_name().is_none() {
-            config.application_name("tidegate");
-        }
         config.connect_timeout(CONNECT).tcp_user_timeout(SILENCE).keepalives_idle(SILENCE);
-        let place = Arc::new(Place { shown: address.shown });
+        let place = Arc::new(Place { shown });
         let schema = schema.unwrap_or("tidegate").to_owned();
         let permits = Arc::new(Semaphore::new(SESSIONS_MAX));
         let db = Self { config, tls, schema, lock_wait, place, idle: Mutex::default(), permits };

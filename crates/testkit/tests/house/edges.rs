@@ -11,11 +11,12 @@ use super::{crate_of, hold, root, sources, text_files};
 const EDGES: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("engine", &["model"]),
-    ("store", &["model"]),
-    ("warehouses", &["model"]),
-    ("platforms", &["model"]),
-    ("server", &["model", "engine", "store", "warehouses", "platforms"]),
-    ("cli", &["model", "engine", "store", "warehouses", "platforms", "server"]),
+    ("net", &["model"]),
+    ("store", &["model", "net"]),
+    ("warehouses", &["model", "net"]),
+    ("platforms", &["model", "net"]),
+    ("server", &["model", "net", "engine", "store", "warehouses", "platforms"]),
+    ("cli", &["model", "net", "engine", "store", "warehouses", "platforms", "server"]),
     ("testkit", &["model", "engine", "store", "warehouses", "platforms"]),
 ];
 
@@ -24,12 +25,13 @@ const FOREIGN: &[(&[&str], &[&str], &str)] = &[
     (&["axum"], &["server"], "only the server serves HTTP"),
     (
         &["tokio", "rusqlite", "tokio-postgres", "reqwest", "hyper", "rustls", "rand"],
-        &["store", "warehouses", "platforms", "server", "cli", "testkit"],
+        &["net", "store", "warehouses", "platforms", "server", "cli", "testkit"],
         "model and engine reach nothing outside: it is handed in",
     ),
     (&["chrono", "time"], &[], "dates and times are jiff's"),
     (&["lazy_static", "once_cell"], &[], "std::sync::LazyLock does it"),
     (&["openssl", "native-tls"], &[], "TLS is rustls"),
+    (&["rustls-native-certs", "rustls"], &["net"], "net alone decides whom we trust"),
 ];
 
 /// What model and engine must not touch; `Instant::now` is found at the end of any path.

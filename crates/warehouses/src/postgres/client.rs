@@ -4,13 +4,12 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use tidegate_model::{Error, ErrorKind, Result};
+use tidegate_net::postgres::Address;
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::config::Address;
 use super::errors::classify;
-use super::tls;
 
 /// Connections kept for the next call: a run reads and writes at once, and looks things up.
 const IDLE_MAX: usize = 3;
@@ -45,7 +44,7 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn new(address: Address, write: bool, name: String, work_schema: String) -> Result<Self> {
         let secure = address.config.get_ssl_mode() != tokio_postgres::config::SslMode::Disable;
-        let tls = if secure { Some(tls::connector(&address)?) } else { None };
+        let tls = if secure { Some(address.connector()?) } else { None };
         Ok(Self { address, tls, idle: Mutex::new(Vec::new()), write, name, work_schema })
     }
 
@@ -70,13 +69,10 @@ impl Server {
 
     async fn connect(&self) -> Result<Session> {
         let mut config = self.address.config.clone();
-        if config.get_application_name().is_none() {
-            config.application_name("tidegate");
-        }
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
         }
-        let doing = format!("connect to {}", self.address.shown());
+        let doing = format!("connect to postgres://{}", self.address.shown());
         let fail = |error: tokio_postgres::Error| classify(&error, &doing);
         // Errors of the line itself reach every call on it.
         let (client, line) = match &self.tls {

@@ -14,7 +14,6 @@ mod merge;
 mod order;
 mod read;
 mod records;
-mod tls;
 mod types;
 mod write;
 
@@ -29,10 +28,11 @@ use tidegate_model::record::Key;
 use tidegate_model::schema::{Relation, RelationSchema, Source};
 use tidegate_model::span::{CursorPoint, Fence, OpId};
 use tidegate_model::{Error, Instant, Result};
+use tidegate_net::postgres::Address;
 
 use crate::list::OpenContext;
 use client::{Server, Session};
-use config::{Address, Config};
+use config::Config;
 use errors::classify;
 use read::BEGIN_READ;
 
@@ -49,7 +49,7 @@ pub(crate) fn schema() -> schemars::Schema {
 pub(crate) fn open(config: &serde_json::Value, context: &OpenContext) -> Result<Arc<dyn Warehouse>> {
     let config: Config = serde_json::from_value(config.clone())
         .map_err(|error| Error::config("settings of a postgres warehouse").cause(error).hint("it takes `url:`"))?;
-    let address = Address::parse(config.url.expose(), &context.project_dir)?;
+    let address = Address::parse(config.url.expose(), "the url of a postgres connection", &context.project_dir)?;
     let server = Server::new(address, context.access_write, context.name.clone(), context.work_schema.to_lowercase())?;
     Ok(Arc::new(Postgres { server: Arc::new(server) }))
 }

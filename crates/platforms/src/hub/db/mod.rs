@@ -6,7 +6,6 @@ mod pg_grid;
 pub mod pool;
 pub mod postgres;
 pub mod sqlite;
-mod tls;
 
 use tidegate_model::Result;
 

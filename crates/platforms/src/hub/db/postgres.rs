@@ -1,13 +1,16 @@
 //! The hub on Postgres. A session is driven from a blocking thread; the runtime drives the connection.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::{StreamExt, pin_mut};
 use tidegate_model::{Error, ErrorKind, Result};
+use tidegate_net::postgres::Address;
 use tokio::runtime::Handle;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Statement};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::pg_grid::{Array, Param, array_type};
 use super::{Dialect, Lookup, NewRows, OnRow, Row, Session, Target, failure, names};
@@ -28,7 +31,7 @@ pub struct Server {
     /// Host and database, for messages.
     pub name: String,
     config: Config,
-    tls: super::tls::Tls,
+    tls: MakeRustlsConnect,
 }
 
 impl std::fmt::Debug for Server {
@@ -38,21 +41,12 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
-    /// Reads `postgres://…`, with `sslmode` and `sslrootcert` as libpq knows them.
-    pub fn parse(url: &str) -> Result<Self> {
-        let (plain, tls) = super::tls::Tls::of_url(url)?;
-        let mut config: Config = plain.parse().map_err(|e: tokio_postgres::Error| {
-            Error::config("the hub's url is not a Postgres address")
-                .hint("write it as postgres://user:password@host:5432/database")
-                .cause(e)
-        })?;
-        config.ssl_mode(tls.mode()).connect_timeout(CONNECT_TIMEOUT).application_name("tidegate");
-        let host = match config.get_hosts().first() {
-            Some(tokio_postgres::config::Host::Tcp(host)) => host.clone(),
-            _ => "local".to_owned(),
-        };
-        let port = config.get_ports().first().copied().unwrap_or(5432);
-        let name = format!("{host}:{port}/{}", config.get_dbname().unwrap_or(""));
+    /// Reads `postgres://…`, with `sslmode` and `sslrootcert` as libpq knows them; relative paths start at `folder`.
+    pub fn parse(url: &str, folder: &Path) -> Result<Self> {
+        let address = Address::parse(url, "the hub's url", folder)?;
+        let (name, tls) = (address.shown(), address.connector()?);
+        let mut config = address.config;
+        config.connect_timeout(CONNECT_TIMEOUT);
         Ok(Self { name, config, tls })
     }
 }
@@ -70,7 +64,7 @@ pub struct Postgres {
 /// Connects.
 pub async fn connect(server: &Server) -> Result<Postgres> {
     let (client, connection) =
-        server.config.connect(server.tls.connector()?).await.map_err(|e| failure::connect(&server.name, &e))?;
+        server.config.connect(server.tls.clone()).await.map_err(|e| failure::connect(&server.name, &e))?;
     // Ends by itself when the client is dropped; its errors reach us through the client's calls.
     tokio::spawn(async move { drop(connection.await) });
     let setup = format!("SET lock_timeout = '{LOCK_TIMEOUT}'; SET client_min_messages = warning; SET jit = off");

@@ -1,0 +1,62 @@
+//! Who may sign the certificates of servers.
+
+use std::path::{Path, PathBuf};
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use tidegate_model::{Error, ErrorKind, Result};
+
+/// The authorities that are trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Roots {
+    /// Those of the system.
+    System,
+    /// Those in a PEM file.
+    File(PathBuf),
+}
+
+impl Roots {
+    /// Loads them. `setting` is what names a file, for hints: `sslrootcert`.
+    ///
+    /// # Errors
+    /// A file that cannot be read or holds no certificate; a system without authorities.
+    pub fn load(&self, setting: &str) -> Result<RootCertStore> {
+        match self {
+            Self::System => system(setting),
+            Self::File(path) => file(path, setting),
+        }
+    }
+}
+
+fn system(setting: &str) -> Result<RootCertStore> {
+    let mut store = RootCertStore::empty();
+    // Machines carry a few certificates that rustls does not take; the others are enough.
+    let (_taken, _left) = store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if store.is_empty() {
+        return Err(Error::config("this system has no root certificates, so no server can be verified")
+            .hint(format!("install ca-certificates, or name a PEM file with {setting}")));
+    }
+    Ok(store)
+}
+
+fn file(path: &Path, setting: &str) -> Result<RootCertStore> {
+    let shown = path.display();
+    let hint = format!("{setting} names a PEM file with the certificate of the authority");
+    let bytes = std::fs::read(path).map_err(|error| {
+        Error::new(ErrorKind::NotFound, format!("the root certificate {shown} cannot be read")).hint(&hint).cause(error)
+    })?;
+    let mut store = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&bytes) {
+        let added = certificate
+            .map_err(|error| error.to_string())
+            .and_then(|certificate| store.add(certificate).map_err(|error| error.to_string()));
+        added.map_err(|cause| {
+            Error::config(format!("the root certificate {shown} is not valid PEM")).hint(&hint).cause(cause)
+        })?;
+    }
+    if store.is_empty() {
+        return Err(Error::config(format!("{shown} holds no certificate")).hint(hint));
+    }
+    Ok(store)
+}
