@@ -17,6 +17,14 @@ use crate::code::{print_column, print_of};
 use crate::sqlite::taken;
 use crate::tx::{bits, column_flags, damaged};
 
+// Batches are looked up as `unnest(…) AS n CROSS JOIN LATERAL (SELECT … OFFSET 0) AS l`: one probe of the index per key,
+// whatever the planner believes. A plain join is quadratic where it believes wrong, as it does on a table that was just
+// filled and has no statistics yet: it then reads the sync's whole ledger for each key, and 1,000 keys take seconds. And
+// not `= ANY`: planning thousands of constants takes longer than finding them.
+
+/// Entries of the batch `n (key, …)`, by key, as `l`.
+const BY_KEY: &str = "CROSS JOIN LATERAL (SELECT *, ctid FROM ledger WHERE sync = $1 AND key = n.key OFFSET 0) AS l";
+
 fn bytes(key: &Key) -> &[u8] {
     key.as_str().as_bytes()
 }
@@ -32,9 +40,12 @@ pub(super) async fn put(session: &mut Session, sync: i64, records: &[&LedgerReco
     let before = before(session, sync, &keys, &remotes).await?;
     if before.moved > 0 {
         // Remote ids may swap owners within a batch: everybody who gets another one lets go first.
-        let sql = "UPDATE ledger l SET remote = NULL FROM unnest($2::bytea[], $3::bytea[]) AS n (key, remote) \
-                   WHERE l.sync = $1 AND l.key = n.key AND l.remote IS NOT NULL AND l.remote IS DISTINCT FROM n.remote";
-        session.typed_rows(sql, &[&sync, &keys, &remotes]).await?;
+        let sql = format!(
+            "UPDATE ledger SET remote = NULL WHERE ctid = ANY (ARRAY (SELECT l.ctid \
+             FROM unnest($2::bytea[], $3::bytea[]) AS n (key, remote) {BY_KEY} \
+             WHERE l.remote IS NOT NULL AND l.remote IS DISTINCT FROM n.remote))"
+        );
+        session.typed_rows(&sql, &[&sync, &keys, &remotes]).await?;
     }
     let done = if before.found == 0 {
         copy(session, sync, records).await?
@@ -91,10 +102,12 @@ struct Before {
 }
 
 async fn before(session: &mut Session, sync: i64, keys: &[&[u8]], remotes: &[Option<&[u8]>]) -> Result<Before> {
-    let sql = "SELECT count(*) FILTER (WHERE l.flags & 256 <> 0), count(*) FILTER (WHERE l.flags & 512 <> 0), \
-               count(*) FILTER (WHERE l.remote IS NOT NULL AND l.remote IS DISTINCT FROM n.remote), count(*) \
-               FROM unnest($2::bytea[], $3::bytea[]) AS n (key, remote) JOIN ledger l ON l.sync = $1 AND l.key = n.key";
-    let rows = session.typed_rows(sql, &[&sync, &keys, &remotes]).await?;
+    let sql = format!(
+        "SELECT count(*) FILTER (WHERE l.flags & 256 <> 0), count(*) FILTER (WHERE l.flags & 512 <> 0), \
+         count(*) FILTER (WHERE l.remote IS NOT NULL AND l.remote IS DISTINCT FROM n.remote), count(*) \
+         FROM unnest($2::bytea[], $3::bytea[]) AS n (key, remote) {BY_KEY}"
+    );
+    let rows = session.typed_rows(&sql, &[&sync, &keys, &remotes]).await?;
     let count = |at: usize| rows.first().and_then(|row| row.try_get::<_, i64>(at).ok()).ok_or_else(odd);
     Ok(Before { linked: count(0)?, details: count(1)?, moved: count(2)?, found: count(3)? })
 }
@@ -121,19 +134,28 @@ async fn put_details(session: &mut Session, sync: i64, records: &[&LedgerRecord]
     }
     if had && !empty.is_empty() {
         let keys: Vec<&[u8]> = empty.iter().map(|record| bytes(&record.entry.key)).collect();
-        session.typed_rows("DELETE FROM details WHERE sync = $1 AND key = ANY($2)", &[&sync, &keys]).await?;
+        delete_details(session, sync, &keys).await?;
     }
     Ok(())
 }
 
+async fn delete_details(session: &mut Session, sync: i64, keys: &[&[u8]]) -> Result<()> {
+    let sql = "DELETE FROM details WHERE ctid = ANY (ARRAY (SELECT d.ctid FROM unnest($2::bytea[]) AS n (key) \
+               CROSS JOIN LATERAL (SELECT ctid FROM details WHERE sync = $1 AND key = n.key OFFSET 0) AS d))";
+    session.typed_rows(sql, &[&sync, &keys]).await.map(drop)
+}
+
 pub(super) async fn remove(session: &mut Session, sync: i64, keys: &[Key]) -> Result<i64> {
     let keys: Vec<&[u8]> = keys.iter().map(bytes).collect();
-    let sql = "WITH gone AS (DELETE FROM ledger WHERE sync = $1 AND key = ANY($2) RETURNING flags) \
-               SELECT count(*) FILTER (WHERE flags & 256 <> 0), count(*) FILTER (WHERE flags & 512 <> 0) FROM gone";
-    let rows = session.typed_rows(sql, &[&sync, &keys]).await?;
+    let sql = format!(
+        "WITH gone AS (DELETE FROM ledger WHERE ctid = ANY (ARRAY (\
+         SELECT l.ctid FROM unnest($2::bytea[]) AS n (key) {BY_KEY})) RETURNING flags) \
+         SELECT count(*) FILTER (WHERE flags & 256 <> 0), count(*) FILTER (WHERE flags & 512 <> 0) FROM gone"
+    );
+    let rows = session.typed_rows(&sql, &[&sync, &keys]).await?;
     let count = |at: usize| rows.first().and_then(|row| row.try_get::<_, i64>(at).ok()).ok_or_else(odd);
     if count(1)? > 0 {
-        session.typed_rows("DELETE FROM details WHERE sync = $1 AND key = ANY($2)", &[&sync, &keys]).await?;
+        delete_details(session, sync, &keys).await?;
     }
     Ok(-count(0)?)
 }
@@ -153,13 +175,14 @@ pub(super) async fn scan(
     rows.iter().map(entry).collect()
 }
 
-// Joins with an array, not `= ANY`: planning thousands of constants takes longer than finding them.
 pub(super) async fn entries(session: &mut Session, sync: i64, keys: &[Key]) -> Result<Vec<Option<LedgerRecord>>> {
     let asked: Vec<&[u8]> = keys.iter().map(bytes).collect();
-    let sql = "SELECT l.key, l.remote, l.flags, l.warehouse, l.platform, d.detail FROM unnest($2::bytea[]) AS n (key) \
-               JOIN ledger l ON l.sync = $1 AND l.key = n.key \
-               LEFT JOIN details d ON d.sync = l.sync AND d.key = l.key AND l.flags & 512 <> 0";
-    let rows = session.typed_rows(sql, &[&sync, &asked]).await?;
+    let sql = format!(
+        "SELECT l.key, l.remote, l.flags, l.warehouse, l.platform, CASE WHEN l.flags & 512 <> 0 \
+         THEN (SELECT d.detail FROM details d WHERE d.sync = $1 AND d.key = l.key) END \
+         FROM unnest($2::bytea[]) AS n (key) {BY_KEY}"
+    );
+    let rows = session.typed_rows(&sql, &[&sync, &asked]).await?;
     let mut found = HashMap::with_capacity(rows.len());
     for row in &rows {
         let detail = row.try_get::<_, Option<Vec<u8>>>(5).map_err(|_| odd())?.unwrap_or_default();
@@ -172,7 +195,7 @@ pub(super) async fn entries(session: &mut Session, sync: i64, keys: &[Key]) -> R
 pub(super) async fn by_remote(session: &mut Session, sync: i64, ids: &[RemoteId]) -> Result<Vec<Option<Key>>> {
     let asked: Vec<&[u8]> = ids.iter().map(|id| id.as_str().as_bytes()).collect();
     let sql = "SELECT l.remote, l.key FROM unnest($2::bytea[]) AS n (remote) \
-               JOIN ledger l ON l.sync = $1 AND l.remote = n.remote";
+               CROSS JOIN LATERAL (SELECT * FROM ledger WHERE sync = $1 AND remote = n.remote OFFSET 0) AS l";
     let rows = session.typed_rows(sql, &[&sync, &asked]).await?;
     let mut found = HashMap::with_capacity(rows.len());
     for row in &rows {

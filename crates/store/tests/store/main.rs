@@ -15,6 +15,7 @@ mod history;
 mod jobs;
 mod leases;
 mod ledger;
+mod probes;
 mod refused;
 mod runs;
 mod schema;
