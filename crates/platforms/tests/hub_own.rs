@@ -34,6 +34,7 @@ on_both! {
     rows_of_series_and_datasets_are_listed_as_their_fields
     who_is_forgotten_leaves_no_trace
     rollups_equal_what_the_rows_add_up_to
+    large_pages_are_taken_once_wherever_they_overlap
     an_empty_place_can_be_opened_by_several_at_once
     writers_of_one_hub_do_not_get_in_each_others_way
 }
@@ -165,9 +166,51 @@ async fn rollups_equal_what_the_rows_add_up_to(hub: TestHub) {
     events(&hub, &some(0..60)).await;
     let again = events(&hub, &some(30..90)).await;
     assert!(again.unchanged > 0 && !again.rejected.is_empty());
+    let (rows, groups) = sums_of(&hub).await;
+    assert!(rows > 60 && groups > 10);
+}
+
+/// Large pages go in by another way than small ones, and are looked at by sample first: what is there already may be
+/// all of a page, a stretch of it, one row that no sample meets, or a row of the same page.
+async fn large_pages_are_taken_once_wherever_they_overlap(hub: TestHub) {
+    suite::company(hub.port(), "a").await;
+    suite::enduser(hub.port(), "u", "u@x.com", "a").await;
+    let day = |n: i64| n / 400;
+    let one = |n: i64| {
+        let weight = ["1.5", "-0.001", "100000000.125", "0", "", "120000"][n as usize % 6];
+        let mut row = event(n, "a", "u@x.com", weight, day(n) * 86_400_000_000 + n);
+        row[3] = Value::text(format!("action {}", n % 300));
+        row
+    };
+    let mut with_old: Vec<Vec<Value>> = (4_000..5_000).map(one).collect();
+    with_old[7] = one(3);
+    let mut with_twin: Vec<Vec<Value>> = (5_000..6_000).map(one).collect();
+    with_twin[9] = one(5_500);
+    let plain = |ids: std::ops::Range<i64>| ids.map(one).collect::<Vec<_>>();
+    let loads = [
+        (plain(0..2_000), 2_000, 0),
+        (plain(0..2_000), 0, 2_000),
+        (plain(1_000..3_000), 1_000, 1_000),
+        (plain(3_000..4_000), 1_000, 0),
+        (with_old, 999, 1),
+        (with_twin, 999, 1),
+    ];
+    for (number, (rows, created, unchanged)) in loads.into_iter().enumerate() {
+        let load = suite::load("usage", LoadMode::Append, Some("id"));
+        let pages = suite::pages(vec![suite::page(&EVENTS, &rows)]);
+        let done = hub.load(&suite::named("user_activity"), &load, pages).await.unwrap();
+        assert_eq!((done.created, done.unchanged, done.rejected.len()), (created, unchanged, 0), "load {number}");
+    }
+    let (rows, groups) = sums_of(&hub).await;
+    assert_eq!(rows, 5_998);
+    assert!(groups > 2 * 300 * 14, "{groups}");
+}
+
+/// Compares the roll-ups with the rows; how many there are of each.
+async fn sums_of(hub: &TestHub) -> (usize, usize) {
     let mut sums: BTreeMap<Vec<String>, (i64, i64, Decimal, i64, Decimal)> = BTreeMap::new();
     let columns = texts(&["company", "enduser", "action", "weight", "times", "at"]);
-    let rows = sql(&hub, &format!("SELECT {columns} FROM hub_activity")).await;
+    let rows = sql(hub, &format!("SELECT {columns} FROM hub_activity")).await;
     for row in &rows {
         let text = |at: usize| row[at].clone().unwrap_or_default();
         let (weight, times, at) =
@@ -186,15 +229,15 @@ async fn rollups_equal_what_the_rows_add_up_to(hub: TestHub) {
     }
     let columns =
         texts(&["series", "model", "entity", "name", "day", "events", "times", "total", "last_at", "last_value"]);
-    let kept = sql(&hub, &format!("SELECT {columns} FROM hub_rollup")).await;
-    assert!(rows.len() > 60 && kept.len() > 10);
+    let kept = sql(hub, &format!("SELECT {columns} FROM hub_rollup")).await;
     assert_eq!(kept.len(), sums.len());
-    for row in kept {
-        let row: Vec<String> = row.into_iter().map(Option::unwrap).collect();
+    for row in &kept {
+        let row: Vec<String> = row.iter().map(|cell| cell.clone().unwrap()).collect();
         let (events, times, total, last_at, last) = &sums[&row[..5].to_vec()];
         assert_eq!((&row[5], &row[6], &row[8]), (&events.to_string(), &times.to_string(), &last_at.to_string()));
         assert_eq!((Decimal::parse(&row[7]).unwrap(), Decimal::parse(&row[9]).unwrap()), (*total, *last));
     }
+    (rows.len(), kept.len())
 }
 
 async fn who_is_forgotten_leaves_no_trace(hub: TestHub) {

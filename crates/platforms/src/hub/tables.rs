@@ -30,9 +30,9 @@ CREATE TABLE IF NOT EXISTS hub_activity (sync {int} NOT NULL, key {text} NOT NUL
 CREATE TABLE IF NOT EXISTS hub_metric (sync {int} NOT NULL, key {text} NOT NULL, load {int} NOT NULL,
   model {int} NOT NULL, entity {int} NOT NULL, dimension {int} NOT NULL, value {dec} NOT NULL, at {int} NOT NULL,
   PRIMARY KEY (sync, key)){clustered};
-CREATE TABLE IF NOT EXISTS hub_rollup (series {int} NOT NULL, model {int} NOT NULL, entity {int} NOT NULL,
-  name {int} NOT NULL, day {int} NOT NULL, events {int} NOT NULL, times {int} NOT NULL, total {dec} NOT NULL,
-  last_value {dec} NOT NULL, last_at {int} NOT NULL, PRIMARY KEY (series, model, entity, name, day)){clustered};
+CREATE TABLE IF NOT EXISTS hub_rollup (series {int} NOT NULL, model {int} NOT NULL, day {int} NOT NULL,
+  entity {int} NOT NULL, name {int} NOT NULL, events {int} NOT NULL, times {int} NOT NULL, total {dec} NOT NULL,
+  last_value {dec} NOT NULL, last_at {int} NOT NULL, PRIMARY KEY (series, model, day, entity, name)){clustered};
 CREATE TABLE IF NOT EXISTS hub_dataset (name {text} PRIMARY KEY, number {int} NOT NULL, company {text}, enduser {text});
 ";
 

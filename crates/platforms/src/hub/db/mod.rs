@@ -2,6 +2,7 @@
 //! A session is one connection, used by one blocking thread at a time. Statements are written with `$1`, `$2`, …
 
 pub mod failure;
+mod pg_copy;
 mod pg_grid;
 pub mod pool;
 pub mod postgres;
@@ -120,6 +121,8 @@ pub trait Session: Send {
     /// Inserts rows; `conflict` is what follows `ON CONFLICT` (without it a conflict is an error). Number of rows
     /// inserted or changed.
     fn insert(&mut self, into: &str, columns: &[Target], rows: &dyn Grid, conflict: Option<&str>) -> Result<u64>;
+    /// Inserts rows of which none is there yet; one that is there is an error.
+    fn append(&mut self, into: &str, columns: &[Target], rows: &dyn Grid) -> Result<()>;
     /// Inserts rows but those whose `key` columns are taken; numbers of the rows that were, into `taken`. The table
     /// has a column `load`, in which this call's rows, and no others, hold the number `load`.
     fn insert_new(&mut self, ask: &NewRows<'_>, rows: &dyn Grid, taken: &mut Vec<usize>) -> Result<()>;

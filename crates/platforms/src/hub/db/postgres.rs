@@ -8,10 +8,12 @@ use futures_util::{StreamExt, pin_mut};
 use tidegate_model::{Error, ErrorKind, Result};
 use tidegate_net::postgres::Address;
 use tokio::runtime::Handle;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::pg_copy::{self, Failed};
 use super::pg_grid::{Array, Param, array_type};
 use super::{Dialect, Lookup, NewRows, OnRow, Row, Session, Target, failure, names};
 use crate::hub::cell::{Cell, CellRef, Grid, Kind};
@@ -20,6 +22,10 @@ use crate::hub::cell::{Cell, CellRef, Grid, Kind};
 const CHUNK_ROWS: usize = 1_024;
 /// Statements kept prepared per connection: each model has a handful, loads and reads a few.
 const STATEMENTS_MAX: usize = 128;
+/// Rows from which a COPY is worth its round trips.
+const COPY_ROWS_MIN: usize = 256;
+/// Rows of a page that are looked for before all of it is taken for new.
+const SAMPLES: usize = 64;
 /// How long a lock is waited for; the engine's calls end well after it.
 const LOCK_TIMEOUT: &str = "20s";
 /// How long a connection may take to be made.
@@ -262,7 +268,19 @@ impl Session for Postgres {
         self.execute(&sql, &types, &params(&arrays))
     }
 
+    fn append(&mut self, into: &str, columns: &[Target], rows: &dyn Grid) -> Result<()> {
+        if rows.rows() < COPY_ROWS_MIN {
+            return self.insert(into, columns, rows, None).map(|_| ());
+        }
+        let sql = format!("COPY {into} ({}) FROM STDIN (FORMAT binary)", names(columns));
+        let done = self.copy(&sql, columns, None, rows)?;
+        done.map(|_| ()).map_err(|e| self.fail(&e))
+    }
+
     fn insert_new(&mut self, ask: &NewRows<'_>, rows: &dyn Grid, taken: &mut Vec<usize>) -> Result<()> {
+        if rows.rows() >= COPY_ROWS_MIN && self.looks_new(ask, rows)? && self.copy_new(ask, rows)? {
+            return Ok(());
+        }
         let (from, picks) = unnest(ask.columns);
         let sql = format!(
             "INSERT INTO {} ({}, load) SELECT {}, ${} FROM {from} ON CONFLICT DO NOTHING",
@@ -313,18 +331,54 @@ impl Session for Postgres {
 }
 
 impl Postgres {
+    fn copy(
+        &mut self,
+        sql: &str,
+        columns: &[Target],
+        last: Option<i64>,
+        rows: &dyn Grid,
+    ) -> Result<std::result::Result<u64, tokio_postgres::Error>> {
+        let statement = self.prepare(sql, &[])?;
+        match self.handle.block_on(pg_copy::send(&self.client, &statement, columns, last, rows)) {
+            Ok(count) => Ok(Ok(count)),
+            Err(Failed::Theirs(error)) => Ok(Err(error)),
+            Err(Failed::Ours(error)) => Err(error),
+        }
+    }
+
+    /// Whether none of a few rows is there. Rows come again in long stretches, so that mostly tells of all of them.
+    fn looks_new(&mut self, ask: &NewRows<'_>, rows: &dyn Grid) -> Result<bool> {
+        let sample = Sample(rows);
+        let keys: Vec<Target> = ask.key.iter().map(|at| ask.columns[*at].clone()).collect();
+        let arrays: Result<Vec<Array>> =
+            ask.key.iter().map(|at| Array::of(ask.columns[*at].kind, &sample, *at)).collect();
+        let types: Vec<Type> = keys.iter().map(|key| array_type(key.kind)).collect();
+        let mut found = false;
+        let sql = format!("SELECT u.n FROM {} LIMIT 1", probes(ask));
+        self.stream(&sql, &types, &params(&arrays?), &mut |_| {
+            found = true;
+            Ok(())
+        })?;
+        Ok(!found)
+    }
+
+    /// Copies rows straight into the table; false, and nothing done, if one of them is there already.
+    fn copy_new(&mut self, ask: &NewRows<'_>, rows: &dyn Grid) -> Result<bool> {
+        let sql = format!("COPY {} ({}, load) FROM STDIN (FORMAT binary)", ask.table, names(ask.columns));
+        self.script("SAVEPOINT hub_copy")?;
+        match self.copy(&sql, ask.columns, Some(ask.load), rows)? {
+            Ok(_) => self.script("RELEASE SAVEPOINT hub_copy").map(|()| true),
+            Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
+                self.script("ROLLBACK TO SAVEPOINT hub_copy; RELEASE SAVEPOINT hub_copy").map(|()| false)
+            }
+            Err(error) => Err(self.fail(&error)),
+        }
+    }
+
     /// Rows whose key was in the table before this call.
     fn find_taken(&mut self, ask: &NewRows<'_>, arrays: &[Array], taken: &mut Vec<usize>) -> Result<()> {
         let count = ask.key.len();
-        let list = |text: &dyn Fn(usize) -> String| (0..count).map(text).collect::<Vec<_>>();
-        let slots = list(&|at| format!("${}", at + 1)).join(", ");
-        let aliases = list(&|at| format!("k{at}")).join(", ");
-        let equal = list(&|at| format!("t.{} = u.k{at}", ask.columns[ask.key[at]].sql)).join(" AND ");
-        let sql = format!(
-            "SELECT u.n FROM unnest({slots}) WITH ORDINALITY u({aliases}, n) JOIN {} t ON {equal} WHERE t.load <> ${}",
-            ask.table,
-            count + 1
-        );
+        let sql = format!("SELECT u.n FROM {} WHERE t.load <> ${}", probes(ask), count + 1);
         let mut types: Vec<Type> = ask.key.iter().map(|at| array_type(ask.columns[*at].kind)).collect();
         types.push(Type::INT8);
         let load = Param(Cell::Int(ask.load));
@@ -334,6 +388,33 @@ impl Postgres {
             taken.push(usize::try_from(row.int(0)? - 1).unwrap_or(0));
             Ok(())
         })
+    }
+}
+
+/// Rows of the table with the keys of the arrays `$1`, …, as `t`: one probe of its index per key. A plain join would
+/// leave the planner the choice to read the table for each, which it makes where a table has no statistics yet.
+fn probes(ask: &NewRows<'_>) -> String {
+    let list = |text: &dyn Fn(usize) -> String| (0..ask.key.len()).map(text).collect::<Vec<_>>();
+    let slots = list(&|at| format!("${}", at + 1)).join(", ");
+    let aliases = list(&|at| format!("k{at}")).join(", ");
+    let equal = list(&|at| format!("{} = u.k{at}", ask.columns[ask.key[at]].sql)).join(" AND ");
+    let table = ask.table;
+    format!(
+        "unnest({slots}) WITH ORDINALITY u({aliases}, n) \
+         CROSS JOIN LATERAL (SELECT load FROM {table} WHERE {equal} OFFSET 0) t"
+    )
+}
+
+/// Some rows of a grid, spread over all of it.
+struct Sample<'a>(&'a dyn Grid);
+
+impl Grid for Sample<'_> {
+    fn rows(&self) -> usize {
+        SAMPLES.min(self.0.rows())
+    }
+    fn cell(&self, column: usize, row: usize) -> CellRef<'_> {
+        let last = self.rows().saturating_sub(1).max(1);
+        self.0.cell(column, row * (self.0.rows() - 1) / last)
     }
 }
 

@@ -231,6 +231,10 @@ impl Session for Sqlite {
         Ok(changed as u64)
     }
 
+    fn append(&mut self, into: &str, columns: &[Target], rows: &dyn Grid) -> Result<()> {
+        self.insert(into, columns, rows, None).map(|_| ())
+    }
+
     fn insert_new(&mut self, ask: &NewRows<'_>, rows: &dyn Grid, taken: &mut Vec<usize>) -> Result<()> {
         let sql = format!(
             "INSERT INTO {} ({}, load) VALUES ({}, {}) ON CONFLICT DO NOTHING",
