@@ -123,14 +123,21 @@ fn bound(column: &SourceColumn, key: &str, point: &CursorPoint, inside: &str, ti
 
 fn window(column: &SourceColumn, key: &SourceColumn, from: Option<&CursorPoint>, to: &CursorPoint) -> Result<String> {
     let (order, usable) = (cursor_order(column), usable(column)?);
+    let whole = matches!(column.known.wire, Wire::Int2 | Wire::Int4 | Wire::Int8);
+    // Equal whole numbers have equal texts: the key says nothing more. Then an index gives the order, without a sort.
+    let alone = whole && column.name == key.name;
     let key = format!("coalesce({}, '')", key_text(key));
     let mut inside = vec![usable.yes];
     if let Some(from) = from {
         inside.push(bound(column, &key, from, ">", ">")?);
     }
     inside.push(bound(column, &key, to, "<", "<=")?);
-    let no = usable.no;
-    Ok(format!(" WHERE {no} OR ({}) ORDER BY {no} DESC, {order}, {key}", inside.join(" AND ")))
+    let (inside, no) = (inside.join(" AND "), usable.no);
+    if whole && !column.nullable {
+        let then = if alone { String::new() } else { format!(", {key}") };
+        return Ok(format!(" WHERE {inside} ORDER BY {order}{then}"));
+    }
+    Ok(format!(" WHERE {no} OR ({inside}) ORDER BY {no} DESC, {order}, {key}"))
 }
 
 /// A condition that the key column is one of `$1`, and the texts to send: those that can be keys of the column.
@@ -166,5 +173,31 @@ pub(super) fn among(column: &SourceColumn, keys: &[Key]) -> (String, Vec<String>
             let storable = |key: &&Key| !key.as_str().contains('\0');
             (format!("{name}::text = ANY ($1::text[])"), texts(keys.iter().filter(storable).collect()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::types::known;
+    use super::*;
+    use tokio_postgres::types::Type as PgType;
+
+    fn column(name: &str, pg: &PgType, nullable: bool) -> SourceColumn {
+        let (name, native) = (name.to_owned(), pg.name().to_owned());
+        SourceColumn { name, native, known: known(pg, -1), nullable, filled: false, generated: false }
+    }
+
+    /// Anything more would sort the rows where an index has them in order.
+    #[test]
+    fn a_whole_number_that_is_never_null_is_read_in_the_order_of_its_index() {
+        let to = CursorPoint { value: Value::Int(9), key: None };
+        let of = |column: &SourceColumn, key: &SourceColumn| window(column, key, None, &to).map_err(|e| e.to_string());
+        let id = column("id", &PgType::INT8, false);
+        assert_eq!(of(&id, &id), Ok(" WHERE \"id\" IS NOT NULL AND (\"id\" <= '9'::int8) ORDER BY \"id\"".to_owned()));
+        let (maybe, text) = (column("id", &PgType::INT8, true), column("key", &PgType::TEXT, true));
+        let ends = |sql: Result<String, String>, end: &str| sql.is_ok_and(|sql| sql.ends_with(end));
+        let by_key = "coalesce(\"key\"::text COLLATE \"C\", '')";
+        assert!(ends(of(&id, &text), &format!(" ORDER BY \"id\", {by_key}")), "rows of one value go by their key");
+        assert!(ends(of(&maybe, &text), &format!(" ORDER BY \"id\" IS NULL DESC, \"id\", {by_key}")), "NULLs first");
     }
 }
