@@ -13,6 +13,8 @@ import sys
 import tempfile
 import time
 
+import peers
+
 COMPANY_FIELDS = [
     ("name", "TEXT"), ("phase", "TEXT"), ("country", "TEXT"), ("website", "TEXT"), ("arr", "DECIMAL(12,2)"),
     ("seats", "BIGINT"), ("health", "INTEGER"), ("since", "DATE"), ("updated", "TIMESTAMP"), ("active", "BOOLEAN"),
@@ -41,8 +43,8 @@ def measured(command, **options):
 
 
 class Bench:
-    def __init__(self, binary, rows, folder):
-        self.binary, self.rows, self.folder, self.over = binary, rows, folder, 0
+    def __init__(self, binary, rows, folder, peers):
+        self.binary, self.rows, self.folder, self.peers, self.over = binary, rows, folder, peers, 0
 
     def tidegate(self, project, *arguments, ok=(0,)):
         seconds, peak, code, out, err = measured([self.binary, "--project", project, *arguments])
@@ -181,17 +183,41 @@ def psql(url, *statements):
             sys.exit(f"psql: {done.stderr.decode()}")
 
 
+# The hub's table of activities as SQL would fill it: the same key with the same collation, the same columns, no other
+# index; and the two series of daily sums that the hub keeps, by company and by end user.
+PLAIN_TABLES = (
+    'CREATE TABLE events (sync bigint, key text COLLATE "C", company text, email text, action text, weight numeric, '
+    "at timestamp, info text, PRIMARY KEY (sync, key))",
+    "CREATE TABLE rollup (model int, day date, entity text, action text, events bigint, total numeric, last_at timestamp, "
+    "PRIMARY KEY (model, day, entity, action))",
+    "CREATE TABLE staging (LIKE events)",
+)
+COPY_OUT = "COPY (SELECT 1::bigint, event_id::text, company_id, email, action, weight::numeric, happened_at, info::text FROM usage_events) TO STDOUT (FORMAT binary)"
+ROLL_UP = ("INSERT INTO rollup SELECT 1, at::date, company, action, count(*), sum(weight), max(at) FROM events GROUP BY 2, 3, 4 "
+           "UNION ALL SELECT 2, at::date, email, action, count(*), sum(weight), max(at) FROM events GROUP BY 2, 3, 4")
+
+
+def sql_alone(lake, plain):
+    """Binary COPY out and into a staging table, INSERT ON CONFLICT DO NOTHING, one roll-up statement; seconds."""
+    psql(plain, *PLAIN_TABLES)
+    start = time.monotonic()
+    source = subprocess.Popen(["psql", "-X", "-q", lake, "-c", COPY_OUT], stdout=subprocess.PIPE)
+    subprocess.run(["psql", "-X", "-q", plain, "-c", "COPY staging FROM STDIN (FORMAT binary)"], stdin=source.stdout, check=True)
+    psql(plain, "INSERT INTO events SELECT * FROM staging ON CONFLICT DO NOTHING", ROLL_UP)
+    return time.monotonic() - start
+
+
 def usage_postgres(bench):
-    """Usage events, Postgres to Postgres hub, against binary COPY out and in, INSERT ON CONFLICT and one roll-up statement."""
+    """Usage events, Postgres to Postgres hub, against SQL alone, sling and dlt."""
     server = os.environ.get("TIDEGATE_TEST_PG")
     if not server:
         print("skip  usage, Postgres to Postgres hub: TIDEGATE_TEST_PG is not set (./test bench sets it)")
         return
     base = server.rsplit("/", 1)[0]
-    names = [f"tg_bench_{os.getpid()}_{part}" for part in ("lake", "hub", "base")]
+    names = [f"tg_bench_{os.getpid()}_{part}" for part in ("lake", "hub", "base", "peers")]
     for name in names:
         psql(server, f"CREATE DATABASE {name}")
-    lake, hub, plain = (f"{base}/{name}" for name in names)
+    lake, hub, plain, other = (f"{base}/{name}" for name in names)
     try:
         folder = bench.project("usage-postgres", {"lake": f"type: postgres\nurl: {lake}\n", "parents": "type: sqlite\npath: parents.db\n", "crm": f"type: hub\nurl: {hub}\n"},
                                {**PARENT_SYNCS, "usage": usage_sync()})
@@ -201,26 +227,41 @@ def usage_postgres(bench):
             for row in usage_rows(bench.rows):
                 file.write("\t".join(str(cell) for cell in row) + "\n")
         subprocess.run(["psql", "-X", "-q", lake, "-c", f"\\copy usage_events from '{csv}'"], check=True)
+        os.remove(csv)
         psql(lake, "VACUUM ANALYZE usage_events")
         parents(bench, folder)
         bench.tidegate(folder, "run", "companies", "users", "--quiet")
-        psql(plain, "CREATE TABLE events (source_key text PRIMARY KEY, company text, email text, action text, weight bigint, at timestamp, info jsonb)",
-             "CREATE INDEX ON events (company, at)", "CREATE TABLE rollup (company text, action text, day date, n bigint, PRIMARY KEY (company, action, day))",
-             "CREATE TABLE staging (source_key text, company text, email text, action text, weight bigint, at timestamp, info jsonb)")
-        start = time.monotonic()
-        out = "COPY (SELECT event_id::text, company_id, email, action, weight, happened_at, info FROM usage_events) TO STDOUT (FORMAT binary)"
-        source = subprocess.Popen(["psql", "-X", "-q", lake, "-c", out], stdout=subprocess.PIPE)
-        subprocess.run(["psql", "-X", "-q", plain, "-c", "COPY staging FROM STDIN (FORMAT binary)"], stdin=source.stdout, check=True)
-        psql(plain, "INSERT INTO events SELECT * FROM staging ON CONFLICT DO NOTHING",
-             "INSERT INTO rollup SELECT company, action, at::date, sum(weight) FROM events GROUP BY 1, 2, 3")
-        sql = time.monotonic() - start
+        sql = sql_alone(lake, plain)
         seconds, peak, out = bench.tidegate(folder, "run", "usage", "--json")
         told = json.loads(out.strip().splitlines()[-1])
         assert told["created"] == bench.rows, told
         bench.report(f"usage, Postgres to Postgres hub, {bench.rows} events", seconds, sql, 2.0, peak, 150)
+        side_by_side(bench, "SQL alone: by key, roll-ups", sql, None)
+        side_by_side(bench, "tidegate: by key, references looked up, roll-ups", seconds, peak)
+        if bench.peers:
+            against_peers(bench, lake, other)
     finally:
         for name in names:
             psql(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def side_by_side(bench, what, seconds, peak):
+    memory = "" if peak is None else f"{peak:5.0f} MB"
+    print(f"      {bench.rows / seconds:>9,.0f} rows/s {seconds:7.2f} s {memory:>9}  {what}", flush=True)
+
+
+def against_peers(bench, lake, target):
+    commands, missing = peers.runs(bench.folder, lake, target)
+    for what, table, command in commands:
+        seconds, peak, code, out, err = measured(command)
+        count = subprocess.run(["psql", "-XAtq", target, "-c", f"SELECT count(*) FROM {table}"], stdout=subprocess.PIPE)
+        if code or count.stdout.strip() != str(bench.rows).encode():
+            print(f"      failed: {what}: exit code {code}, {err.strip().splitlines()[-1:] or out.strip().splitlines()[-1:]}", flush=True)
+        else:
+            side_by_side(bench, what, seconds, peak)
+    for why in missing:
+        print(f"skip  {why}", flush=True)
+    peers.clean(bench.folder)
 
 
 def cold_start(bench):
@@ -241,9 +282,10 @@ def main():
     parser.add_argument("names", nargs="*", help=f"of {', '.join(ALL)}")
     parser.add_argument("--binary", required=True)
     parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--no-peers", action="store_true", help="leave sling and dlt out, which need PyPI")
     options = parser.parse_args()
     folder = tempfile.mkdtemp(prefix="tidegate-bench-")
-    bench = Bench(os.path.abspath(options.binary), options.rows, folder)
+    bench = Bench(os.path.abspath(options.binary), options.rows, folder, not options.no_peers)
     try:
         for name in options.names or ALL:
             if name not in ALL:
