@@ -8,7 +8,7 @@ use tidegate_engine::plan::images::{Detail, Image};
 use tidegate_engine::plan::map::Mapping;
 use tidegate_engine::plan::prints::Printer;
 use tidegate_engine::plan::reconcile::{
-    Answered, Class, Look, Rules, Seen, Settled, SideRow, Verdict, reconcile, settle,
+    Answered, Class, Look, Names, Rules, Seen, Settled, SideRow, Verdict, pack, reconcile, settle, unpack,
 };
 use tidegate_model::change::{Action, Change, Effect, FieldReject, Outcome};
 use tidegate_model::error::{Error, ErrorKind};
@@ -249,7 +249,7 @@ fn settled(world: &World, verdict: &Verdict, answers: (u8, u8)) -> Settled {
         None => Answered::Nothing,
     };
     let (platform, warehouse) = (answer(Target::Platform, answers.0), answer(Target::Warehouse, answers.1));
-    settle(&world.rules(), verdict.clone(), platform, warehouse)
+    settle(&world.rules(), verdict.clone(), platform, warehouse).unwrap()
 }
 
 proptest! {
@@ -268,6 +268,20 @@ proptest! {
         for to in [Target::Platform, Target::Warehouse] {
             prop_assert_eq!(verdict.to(to).change.is_some(), verdict.to(to).class == Class::Write);
         }
+    }
+
+    #[test]
+    fn a_verdict_comes_back_from_its_bytes(sync in a_sync(), parts in some_parts(), more in some_parts()) {
+        let world = World::new(sync);
+        let verdicts = [parts, more].map(|parts| reconcile(&world.rules(), &world.look(&parts)));
+        let (mut names, mut bytes) = (Names::default(), Vec::new());
+        for verdict in &verdicts {
+            bytes = pack(verdict.clone(), &mut names, bytes).unwrap();
+        }
+        let (first, rest) = unpack(&bytes, &names).unwrap();
+        let (second, rest) = unpack(rest, &names).unwrap();
+        prop_assert_eq!([first, second], verdicts);
+        prop_assert!(rest.is_empty());
     }
 
     #[test]

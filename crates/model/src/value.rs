@@ -246,13 +246,30 @@ impl Ord for Decimal {
 
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Nearly all numbers are short: they are written without a text in between.
+        let short = self.unscaled.to_i128().filter(|short| short.unsigned_abs() <= u128::from(u64::MAX));
+        match (short, u32::try_from(self.scale)) {
+            (Some(short), Ok(scale)) if scale > 0 && scale < u64::MAX.ilog10() => {
+                let sign = if short < 0 { "-" } else { "" };
+                let digits = u64::try_from(short.unsigned_abs()).unwrap_or(u64::MAX);
+                let unit = 10_u64.pow(scale);
+                write!(f, "{sign}{}.{:0>width$}", digits / unit, digits % unit, width = scale as usize)
+            }
+            _ => self.long(f),
+        }
+    }
+}
+
+impl Decimal {
+    /// The text of a number of any length and scale.
+    fn long(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self.unscaled.to_i128() {
             Some(short) => short.to_string(),
             None => self.unscaled.to_string(),
         };
         let (sign, digits) = match text.strip_prefix('-') {
-            Some(rest) => ("-", rest.to_owned()),
-            None => ("", text),
+            Some(rest) => ("-", rest),
+            None => ("", text.as_str()),
         };
         if self.scale <= 0 {
             let zeros = if digits == "0" { 0 } else { usize::from(self.scale.unsigned_abs()) };
@@ -273,8 +290,22 @@ impl Serialize for Decimal {
 
 impl<'de> Deserialize<'de> for Decimal {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Decimal::parse(&text).ok_or_else(|| serde::de::Error::custom("not a decimal number"))
+        deserializer.deserialize_str(Digits)
+    }
+}
+
+/// Reads a number from its text, without a copy of it.
+struct Digits;
+
+impl serde::de::Visitor<'_> for Digits {
+    type Value = Decimal;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a decimal number")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Decimal, E> {
+        Decimal::parse(text).ok_or_else(|| E::custom("not a decimal number"))
     }
 }
 

@@ -70,9 +70,9 @@ impl Ctx {
         let state = engine.memory.state(&sync.name).await?;
         refuse_new_shape(&state, job)?;
         let place = |error: Error| error.at(format!("sync {}", sync.name));
-        let describe = async || job.warehouse.describe(&sync.source).await;
+        let describe = || job.warehouse.describe(&sync.source);
         let relation = again(engine, &options.cancel, describe).await.map_err(place)?;
-        let describe = async || job.platform.model(&sync.model).await;
+        let describe = || job.platform.model(&sync.model);
         let model = again(engine, &options.cancel, describe).await.map_err(place)?;
         let mapping = Arc::new(Mapping::compile(&sync, &relation, &model)?);
         let printer = Printer::new(engine.memory.print_key().await?, mapping.hash);

@@ -11,6 +11,7 @@ use tidegate_model::sync::Target;
 use crate::plan::guard;
 use crate::plan::reconcile::{Answered, Class, Settled, TargetPlan, Verdict, reconcile, settle};
 
+use super::batch::Batch;
 use super::context::Ctx;
 use super::keyed;
 use super::send::{Sent, send};
@@ -54,29 +55,26 @@ impl<'a> Delivery<'a> {
     }
 
     /// Delivers one batch; afterwards the records that changed under our hands, looked at again.
-    pub async fn batch(&mut self, verdicts: Vec<Verdict>) -> Result<()> {
-        let mut verdicts = verdicts;
+    pub async fn batch(&mut self, batch: Batch) -> Result<()> {
+        let mut batch = batch;
         for round in 0..=LOOKS_AGAIN_MAX {
-            let missed = self.once(verdicts, round == LOOKS_AGAIN_MAX).await?;
+            let missed = self.once(batch, round == LOOKS_AGAIN_MAX).await?;
             if missed.is_empty() || self.stop.is_some() {
-                return self.left_over(missed);
+                return self.not_reached(missed.into_iter().map(|missed| missed.verdict));
             }
-            verdicts = self.look_again(missed).await?;
+            batch = Batch::of(self.look_again(missed).await?)?;
         }
         Ok(())
     }
 
-    fn left_over(&mut self, missed: Vec<Missed>) -> Result<()> {
-        for missed in missed {
-            self.not_reached(missed.verdict);
+    /// Counts verdicts that the run does not come to.
+    pub fn not_reached(&mut self, verdicts: impl IntoIterator<Item = Verdict>) -> Result<()> {
+        let rules = self.ctx.rules();
+        for verdict in verdicts {
+            let settled = settle(&rules, verdict, Answered::NotReached, Answered::NotReached)?;
+            self.books.add(&settled.books);
         }
         Ok(())
-    }
-
-    /// Counts a verdict that the run does not come to.
-    pub fn not_reached(&mut self, verdict: Verdict) {
-        let settled = settle(&self.ctx.rules(), verdict, Answered::NotReached, Answered::NotReached);
-        self.books.add(&settled.books);
     }
 
     async fn look_again(&self, missed: Vec<Missed>) -> Result<Vec<Verdict>> {
@@ -125,21 +123,19 @@ impl<'a> Delivery<'a> {
     }
 
     /// One round of one batch. Returns the records to be looked at again.
-    pub async fn once(&mut self, verdicts: Vec<Verdict>, last: bool) -> Result<Vec<Missed>> {
+    pub async fn once(&mut self, mut batch: Batch, last: bool) -> Result<Vec<Missed>> {
         let ctx = self.ctx;
         let env = &ctx.engine.env;
-        if !verdicts.iter().any(Verdict::writes) {
-            let settled = verdicts.into_iter().map(|verdict| self.settle_one(verdict, Answers::default(), 0)).collect();
-            self.commit(settled, None).await?;
-            return Ok(Vec::new());
+        if !batch.verdicts.iter().any(Verdict::writes) {
+            return self.settle_all(batch.verdicts, Answers::default(), None, last).await;
         }
-        let payload = postcard::to_allocvec(&verdicts).map_err(|e| Error::internal("write intents").cause(e))?;
+        let payload = batch.journal()?;
         let number = self.number;
-        let batch = IntentBatch { span: self.span.id.clone(), number, to: Target::Platform, payload, answer: None };
+        let intents = IntentBatch { span: self.span.id.clone(), number, to: Target::Platform, payload, answer: None };
         env.failpoint("deliver.before_intend");
-        ctx.engine.memory.intend(&ctx.lease, &batch).await?;
+        ctx.engine.memory.intend(&ctx.lease, &intents).await?;
         env.failpoint("deliver.intended");
-        let missed = self.carry_out(number, verdicts, Answers::default(), last).await?;
+        let missed = self.carry_out(number, batch.verdicts, Answers::default(), last).await?;
         self.number += 1;
         Ok(missed)
     }
@@ -148,60 +144,84 @@ impl<'a> Delivery<'a> {
     pub async fn carry_out(
         &mut self,
         number: u32,
-        verdicts: Vec<Verdict>,
+        mut verdicts: Vec<Verdict>,
         mut answers: Answers,
         last: bool,
     ) -> Result<Vec<Missed>> {
-        let ctx = self.ctx;
-        let env = &ctx.engine.env;
+        let env = &self.ctx.engine.env;
         let op = self.span.op(number);
         if answers.platform.is_none() {
-            let changes: Vec<Change> = verdicts.iter().filter_map(|v| v.to_platform.change.clone()).collect();
-            let outcomes = self.send(Target::Platform, &changes, &OpId(format!("{}/p", op.0))).await;
+            let changes: Vec<Change> =
+                verdicts.iter_mut().filter_map(|verdict| verdict.to_platform.change.as_mut()).map(carried).collect();
+            let outcomes = self.send(Target::Platform, changes, &OpId(format!("{}/p", op.0))).await;
             env.failpoint("deliver.sent_platform");
-            answers.platform = Some(outcomes);
-            self.journal(number, &answers).await?;
+            self.journal(number, &mut answers, Target::Platform, outcomes).await?;
             env.failpoint("deliver.answered_platform");
         }
         if answers.warehouse.is_none() && self.stop.is_none() {
-            let changes = warehouse_changes(&verdicts, answers.platform.as_deref().unwrap_or_default());
-            let outcomes = self.send(Target::Warehouse, &changes, &OpId(format!("{}/w", op.0))).await;
+            let changes = warehouse_changes(&mut verdicts, answers.platform.as_deref().unwrap_or_default());
+            let outcomes = self.send(Target::Warehouse, changes, &OpId(format!("{}/w", op.0))).await;
             env.failpoint("deliver.sent_warehouse");
-            answers.warehouse = Some(outcomes);
-            self.journal(number, &answers).await?;
+            self.journal(number, &mut answers, Target::Warehouse, outcomes).await?;
             env.failpoint("deliver.answered_warehouse");
         }
-        let mut settled = Vec::with_capacity(verdicts.len());
-        let mut missed = Vec::new();
-        let mut answered = Answered2::new(answers);
-        for verdict in verdicts {
-            let one = answered.next(&verdict);
-            match self.sort_missed(verdict, one, last) {
-                Sorted::Settle(verdict, platform, warehouse) => {
-                    settled.push(settle(&ctx.rules(), verdict, platform, warehouse));
-                }
-                Sorted::Again(again, part) => {
-                    settled.extend(part);
-                    missed.push(*again);
-                }
-            }
-        }
-        self.commit(settled, Some((self.span.id.clone(), number))).await?;
+        let missed = self.settle_all(verdicts, answers, Some((self.span.id.clone(), number)), last).await?;
         env.failpoint("deliver.settled");
         Ok(missed)
     }
 
-    async fn send(&mut self, to: Target, changes: &[Change], op: &OpId) -> Vec<Outcome> {
+    /// Settles a batch with what was answered. Returns the records to be looked at again.
+    async fn settle_all(
+        &mut self,
+        verdicts: Vec<Verdict>,
+        answers: Answers,
+        batch: Option<(String, u32)>,
+        last: bool,
+    ) -> Result<Vec<Missed>> {
+        let ctx = self.ctx;
+        let rules = ctx.rules();
+        let mut settlement = Settlement { run: ctx.run.clone(), batch, ..Settlement::default() };
+        settlement.entries.reserve(verdicts.len());
+        let mut missed = Vec::new();
+        let mut dealt = Dealt::new(answers);
+        for verdict in verdicts {
+            let one = dealt.next(&verdict);
+            let settled = match self.sort_missed(verdict, one, last) {
+                Sorted::Settle(verdict, platform, warehouse) => settle(&rules, *verdict, platform, warehouse)?,
+                Sorted::Again(again, part) => {
+                    missed.push(*again);
+                    let Some((verdict, platform)) = part else { continue };
+                    settle(&rules, *verdict, platform, Answered::Nothing)?
+                }
+            };
+            self.done += 1;
+            add(ctx, &mut settlement, settled);
+        }
+        drop(rules);
+        self.commit(settlement).await?;
+        Ok(missed)
+    }
+
+    async fn send(&mut self, to: Target, changes: Vec<Change>, op: &OpId) -> Vec<Outcome> {
         if changes.is_empty() {
             return Vec::new();
         }
-        let Sent { outcomes, requests, stop } = send(self.ctx, to, changes, op).await;
+        let Sent { outcomes, requests, stop } = send(self.ctx, to, &changes, op).await;
         self.books.of(to).requests += requests;
         self.stop = self.stop.take().or(stop);
         outcomes
     }
 
-    async fn journal(&self, number: u32, answers: &Answers) -> Result<()> {
+    /// Takes what a side answered, and journals it; where nothing was asked, there is nothing to journal.
+    async fn journal(&self, number: u32, answers: &mut Answers, to: Target, outcomes: Vec<Outcome>) -> Result<()> {
+        let asked = !outcomes.is_empty();
+        match to {
+            Target::Platform => answers.platform = Some(outcomes),
+            Target::Warehouse => answers.warehouse = Some(outcomes),
+        }
+        if !asked {
+            return Ok(());
+        }
         let bytes = postcard::to_allocvec(answers).map_err(|e| Error::internal("write answers").cause(e))?;
         self.ctx.engine.memory.answer(&self.ctx.lease, &self.span.id, number, &bytes).await
     }
@@ -216,20 +236,20 @@ impl<'a> Delivery<'a> {
             self.stale.push(verdict.key.clone());
         }
         if !again {
-            return Sorted::Settle(verdict, platform, warehouse);
+            return Sorted::Settle(Box::new(verdict), platform, warehouse);
         }
-        let original = verdict.clone();
         if on_platform {
             // Nothing was sent to the warehouse for it yet: the whole record is looked at again.
             let gone = !self.ctx.sync.two_way() && is_gone(&platform);
-            return Sorted::Again(Box::new(Missed { verdict: original, counted: None, gone }), None);
+            return Sorted::Again(Box::new(Missed { verdict, counted: None, gone }), None);
         }
+        let original = verdict.clone();
         verdict.to_warehouse = TargetPlan::of(Class::Aside);
         verdict.open = true;
         let gone = !self.ctx.sync.two_way() && is_gone(&warehouse);
-        let part = settle(&self.ctx.rules(), verdict, platform, Answered::Nothing);
         let counted = Some(Target::Platform);
-        Sorted::Again(Box::new(Missed { verdict: original, counted, gone }), Some(part))
+        let again = Box::new(Missed { verdict: original, counted, gone });
+        Sorted::Again(again, Some((Box::new(verdict), platform)))
     }
 
     /// Whether another look can change anything.
@@ -245,20 +265,9 @@ impl<'a> Delivery<'a> {
         upsert && (is_gone(platform) || is_gone(warehouse)) && verdict.writes()
     }
 
-    fn settle_one(&self, verdict: Verdict, answers: Answers, _at: usize) -> Settled {
-        let mut answered = Answered2::new(answers);
-        let (platform, warehouse) = answered.next(&verdict);
-        settle(&self.ctx.rules(), verdict, platform, warehouse)
-    }
-
     /// Commits what a batch led to, in one transaction of the store.
-    async fn commit(&mut self, settled: Vec<Settled>, batch: Option<(String, u32)>) -> Result<()> {
+    async fn commit(&mut self, settlement: Settlement) -> Result<()> {
         let ctx = self.ctx;
-        let mut settlement = Settlement { run: ctx.run.clone(), batch, ..Settlement::default() };
-        for one in settled {
-            self.done += 1;
-            add(ctx, &mut settlement, one);
-        }
         self.books.add(&settlement.books);
         ctx.engine.env.failpoint("deliver.before_settle");
         ctx.engine.memory.settle(&ctx.lease, &settlement).await?;
@@ -312,30 +321,37 @@ pub(crate) struct Missed {
 }
 
 enum Sorted {
-    Settle(Verdict, Answered, Answered),
-    Again(Box<Missed>, Option<Settled>),
+    Settle(Box<Verdict>, Answered, Answered),
+    /// To be looked at again, with the part that is settled now.
+    Again(Box<Missed>, Option<(Box<Verdict>, Answered)>),
+}
+
+/// The change as it is sent. Its fields go with it: what settles a record are its writes.
+fn carried(change: &mut Change) -> Change {
+    let fields = std::mem::take(&mut change.fields);
+    Change { fields, ..change.clone() }
 }
 
 /// Changes for the warehouse, but for records of which the platform's part was missed.
-fn warehouse_changes(verdicts: &[Verdict], platform: &[Outcome]) -> Vec<Change> {
+fn warehouse_changes(verdicts: &mut [Verdict], platform: &[Outcome]) -> Vec<Change> {
     let mut outcomes = platform.iter();
     let mut changes = Vec::new();
     for verdict in verdicts {
         let missed = verdict.to_platform.change.is_some() && matches!(outcomes.next(), Some(Outcome::Missed { .. }));
-        if !missed && let Some(change) = &verdict.to_warehouse.change {
-            changes.push(change.clone());
+        if !missed && let Some(change) = &mut verdict.to_warehouse.change {
+            changes.push(carried(change));
         }
     }
     changes
 }
 
 /// Deals the answers out to the records, in the order in which their changes were sent.
-struct Answered2 {
+struct Dealt {
     platform: Option<std::vec::IntoIter<Outcome>>,
     warehouse: Option<std::vec::IntoIter<Outcome>>,
 }
 
-impl Answered2 {
+impl Dealt {
     fn new(answers: Answers) -> Self {
         Self { platform: answers.platform.map(Vec::into_iter), warehouse: answers.warehouse.map(Vec::into_iter) }
     }

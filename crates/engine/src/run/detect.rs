@@ -48,7 +48,7 @@ pub(crate) async fn plan(ctx: &Ctx) -> Result<Plan> {
     if ctx.reads(Target::Warehouse) {
         plan.warehouse = Reading::Complete;
         if let (Changes::Cursor, Some(cursor)) = (sync.changes, &sync.cursor) {
-            let ask = async || ctx.job.warehouse.bound(&sync.source, &cursor.column, &sync.key.warehouse).await;
+            let ask = || ctx.job.warehouse.bound(&sync.source, &cursor.column, &sync.key.warehouse);
             let bound = again(&ctx.engine, &ctx.options.cancel, ask).await?;
             super::cursor::refuse_backwards(ctx, bound.as_ref())?;
             plan.warehouse_to = bound.map(Position::Cursor).or_else(|| ctx.state.warehouse.clone());
@@ -61,7 +61,7 @@ pub(crate) async fn plan(ctx: &Ctx) -> Result<Plan> {
     if ctx.reads(Target::Platform) {
         plan.platform = Reading::Complete;
         if ctx.abilities.changes && ctx.options.limit.is_none() {
-            let ask = async || ctx.job.platform.mark(&sync.model).await;
+            let ask = || ctx.job.platform.mark(&sync.model);
             plan.platform_to = Some(Position::Mark(again(&ctx.engine, &ctx.options.cancel, ask).await?));
             let narrowed = !sync.filter.is_empty();
             if !full && !narrowed && matches!(ctx.state.platform, Some(Position::Mark(_))) {

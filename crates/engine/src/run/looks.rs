@@ -225,7 +225,7 @@ pub(crate) async fn read_warehouse(ctx: &Ctx, keys: &[Key]) -> Result<HashMap<Ke
     let layout = ctx.layout(Target::Warehouse)?;
     let columns = layout.columns();
     let (source, timezone) = (&ctx.sync.source, &ctx.sync.timezone);
-    let fetch = async || ctx.job.warehouse.fetch(source, &columns, &layout.key, keys, timezone).await;
+    let fetch = || ctx.job.warehouse.fetch(source, &columns, &layout.key, keys, timezone);
     let page = retry::again(&ctx.engine, &ctx.options.cancel, fetch).await?;
     let page = keyed(&layout, page)?;
     for row in 0..page.len() {
@@ -257,7 +257,7 @@ pub(crate) async fn read_platform(ctx: &Ctx, refs: &[RecordRef]) -> Result<ByRef
     let layout = ctx.layout(Target::Platform)?;
     let fields = layout.fields();
     if ctx.abilities.fetch {
-        let fetch = async || ctx.job.platform.fetch(&ctx.sync.model, &layout.key, &fields, refs).await;
+        let fetch = || ctx.job.platform.fetch(&ctx.sync.model, &layout.key, &fields, refs);
         let page = retry::again(&ctx.engine, &ctx.options.cancel, fetch).await?;
         found.add(&layout, &keyed(&layout, page)?, |_, _| true);
         return Ok(found);

@@ -1,5 +1,6 @@
 //! Doing, with effects: one run of one sync from claim to settle, and the other operations on a sync.
 
+mod batch;
 pub mod columnar;
 mod context;
 mod cursor;
@@ -16,6 +17,7 @@ mod rows;
 mod send;
 mod sink;
 mod sorted;
+mod spans;
 
 use futures_util::future::{Either, select};
 use tidegate_model::error::{Error, ErrorKind, Result};
@@ -29,30 +31,50 @@ use context::Ctx;
 /// How often a run looks whether somebody asked it to stop, in milliseconds.
 const CANCEL_POLL_MS: u64 = 1_000;
 
+/// What a recorded run does between its claim and its end. A trait and not a closure, so that its future is known to
+/// be `Send`: `serve` runs syncs on a shared runtime.
+pub(crate) trait Work: Send {
+    /// What it makes besides the run's record.
+    type Made: Default + Send;
+    /// Does it.
+    fn carry_out(self, ctx: &Ctx, run: &mut RunRecord) -> impl Future<Output = Result<Self::Made>> + Send;
+}
+
+/// A sync, run once.
+struct Syncing;
+
+impl Work for Syncing {
+    type Made = ();
+    async fn carry_out(self, ctx: &Ctx, run: &mut RunRecord) -> Result<()> {
+        ctx.preflight().await?;
+        if ctx.columnar() { columnar::run(ctx, run).await } else { records::run(ctx, run).await }
+    }
+}
+
 impl Engine {
     /// Runs a sync once. The record says what became of it; an error is returned only where no run could be recorded
     /// (the lease is held elsewhere, the store cannot be reached).
     pub async fn run(&self, job: &Job, options: &RunOptions) -> Result<RunRecord> {
         let mode = if options.full { "full" } else { "auto" };
-        self.recorded(job, options, mode, async |ctx, run| {
-            ctx.preflight().await?;
-            if ctx.columnar() { columnar::run(ctx, run).await } else { records::run(ctx, run).await }
-        })
-        .await
+        self.recorded(job, options, mode, Syncing).await.map(|(run, ())| run)
     }
 
-    /// Claims the sync, records a run around some work, and settles what became of it.
-    pub(crate) async fn recorded<F>(&self, job: &Job, options: &RunOptions, mode: &str, work: F) -> Result<RunRecord>
-    where
-        F: AsyncFnOnce(&Ctx, &mut RunRecord) -> Result<()>,
-    {
+    /// Claims the sync, records a run around some work, and settles what became of it. What the work made comes back
+    /// with the record; nothing if it failed.
+    pub(crate) async fn recorded<W: Work>(
+        &self,
+        job: &Job,
+        options: &RunOptions,
+        mode: &str,
+        work: W,
+    ) -> Result<(RunRecord, W::Made)> {
         let lease = self.memory.claim(&job.sync.name, &self.holder, self.env.now()).await?;
         let mut run = self.new_run(job, options, mode);
         let outcome = self.within(job, options, &lease, &mut run, work).await;
         let released = self.memory.release(&lease).await;
-        outcome?;
+        let made = outcome?;
         released?;
-        Ok(run)
+        Ok((run, made))
     }
 
     fn new_run(&self, job: &Job, options: &RunOptions, mode: &str) -> RunRecord {
@@ -73,17 +95,14 @@ impl Engine {
         }
     }
 
-    async fn within<F>(
+    async fn within<W: Work>(
         &self,
         job: &Job,
         options: &RunOptions,
         lease: &Lease,
         run: &mut RunRecord,
-        work: F,
-    ) -> Result<()>
-    where
-        F: AsyncFnOnce(&Ctx, &mut RunRecord) -> Result<()>,
-    {
+        work: W,
+    ) -> Result<W::Made> {
         self.end_interrupted(lease).await?;
         self.memory.put_run(lease, run).await?;
         self.env.failpoint("run.started");
@@ -92,7 +111,7 @@ impl Engine {
         let done = {
             let body = std::pin::pin!(async {
                 let ctx = Ctx::open(self, job, options, lease.clone(), &id).await?;
-                work(&ctx, run).await
+                work.carry_out(&ctx, run).await
             });
             match select(body, beat).await {
                 Either::Left((done, _)) => done,
@@ -102,9 +121,10 @@ impl Engine {
         self.env.failpoint("run.before_finish");
         let cancelled = matches!(&done, Err(error) if error.kind == ErrorKind::Cancelled);
         run.status = run.books.status(done.is_err(), cancelled);
-        run.error = done.err().map(|error| shown(&error));
+        run.error = done.as_ref().err().map(shown);
         run.finished_at = Some(self.env.now());
-        self.memory.put_run(lease, run).await
+        self.memory.put_run(lease, run).await?;
+        Ok(done.unwrap_or_default())
     }
 
     /// Runs of the sync that a killed process left behind are over: what they had opened is resumed by this one.

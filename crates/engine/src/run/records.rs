@@ -1,10 +1,11 @@
 //! A run of records: resolve what is open, detect, let the guards speak, deliver, close.
 
+use futures_util::future::join;
 use tidegate_model::error::Result;
 use tidegate_model::ports::{Settlement, StatePatch};
 use tidegate_model::record::Key;
 use tidegate_model::run::RunRecord;
-use tidegate_model::span::{Position, Span};
+use tidegate_model::span::Span;
 use tidegate_model::sync::Target;
 
 use crate::plan::guard::{Planned, tripped};
@@ -17,6 +18,7 @@ use super::keyed;
 use super::resume::resume;
 use super::retry;
 use super::sink::Sink;
+use super::spans;
 
 /// How often a detection is begun in one run.
 const DETECTIONS_MAX: u32 = 4;
@@ -97,53 +99,38 @@ fn shows(look: &Look) -> bool {
 
 /// Counts everything that the run does not come to.
 fn ahead(ctx: &Ctx, sink: &mut Sink<'_>, run: &mut RunRecord) -> Result<()> {
-    let span = span(ctx, None);
+    let span = spans::span(ctx, None);
     let mut delivery = Delivery::new(ctx, &span, 0, 0);
-    let mut buffer = Vec::new();
     sink.rewind()?;
-    while let Some(verdict) = sink.next(&mut buffer)? {
-        delivery.not_reached(verdict);
+    while let Some(verdict) = sink.next()? {
+        delivery.not_reached([verdict])?;
     }
     run.books.add(&delivery.books);
     run.books.add(&sink.books);
     Ok(())
 }
 
-fn span(ctx: &Ctx, to: Option<Position>) -> Span {
-    let from = ctx.state.warehouse.clone();
-    let to = to.or_else(|| from.clone());
-    let batch_rows = u32::try_from(Delivery::batch_max(ctx)).unwrap_or(u32::MAX);
-    Span { id: ctx.engine.env.new_id(), sync: ctx.sync.name.clone(), run: ctx.run.clone(), from, to, batch_rows }
-}
-
 async fn deliver(ctx: &Ctx, plan: &Plan, mut sink: Sink<'_>, run: &mut RunRecord) -> Result<()> {
     let moves = sink.complete && ctx.options.direction.is_none();
-    let span = span(ctx, plan.warehouse_to.clone().filter(|_| moves));
-    ctx.engine.memory.open_span(&ctx.lease, &span).await?;
+    let span = spans::open(ctx, plan.warehouse_to.clone().filter(|_| moves)).await?;
     ctx.engine.env.failpoint("records.span_opened");
     let size = Delivery::batch_max(ctx);
     let mut delivery = Delivery::new(ctx, &span, 0, sink.verdicts);
-    let mut buffer = Vec::new();
     sink.rewind()?;
     let mut outcome = Ok(());
-    loop {
-        let mut batch = Vec::with_capacity(size.min(1_024));
-        while batch.len() < size
-            && let Some(verdict) = sink.next(&mut buffer)?
-        {
-            batch.push(verdict);
-        }
-        if batch.is_empty() {
-            break;
-        }
+    let mut next = sink.next_batch(size)?;
+    while let Some(batch) = next {
         if outcome.is_ok() {
             outcome = ctx.options.cancel.check();
         }
         if outcome.is_err() {
-            batch.into_iter().for_each(|verdict| delivery.not_reached(verdict));
+            delivery.not_reached(batch.verdicts)?;
+            next = sink.next_batch(size)?;
             continue;
         }
-        outcome = delivery.batch(batch).await;
+        // While the store and the target have this batch, the next one is unpacked.
+        let (sent, after) = join(delivery.batch(batch), async { sink.next_batch(size) }).await;
+        (outcome, next) = (sent, after?);
         if outcome.is_ok()
             && let Some(stop) = delivery.stop.take()
         {
@@ -178,8 +165,6 @@ async fn close(ctx: &Ctx, plan: &Plan, span: Span, sink: Sink<'_>, moves: bool) 
     let over = sink.over.iter();
     let both_sides = [Target::Platform, Target::Warehouse];
     let settlement = Settlement {
-        run: ctx.run.clone(),
-        close: Some(span),
         rejects: sink.rejects,
         sweep_rejects: sweep,
         sweep_conflicts: complete,
@@ -190,7 +175,7 @@ async fn close(ctx: &Ctx, plan: &Plan, span: Span, sink: Sink<'_>, moves: bool) 
         ..Settlement::default()
     };
     ctx.engine.env.failpoint("records.before_close");
-    ctx.engine.memory.settle(&ctx.lease, &settlement).await?;
+    spans::close(ctx, span, settlement).await?;
     ctx.engine.env.failpoint("records.closed");
     Ok(())
 }

@@ -5,10 +5,10 @@ use tidegate_model::ports::{OpenSpan, Settlement};
 use tidegate_model::run::{Books, RunRecord};
 use tidegate_model::span::Span;
 
-use crate::plan::reconcile::Verdict;
-
+use super::batch::Batch;
 use super::context::Ctx;
 use super::deliver::{Answers, Delivery};
+use super::spans;
 
 /// Resolves the spans that an earlier run of records left open: answered batches are settled, the others are sent
 /// again under their own operation id – a target that carried them out says so – and the span is closed without moving
@@ -21,8 +21,7 @@ pub(crate) async fn resume(ctx: &Ctx, run: &mut RunRecord) -> Result<()> {
         let books = batches(ctx, &open).await?;
         run.books.add(&books);
         let close = Span { to: open.span.from.clone(), ..open.span.clone() };
-        let settlement = Settlement { run: ctx.run.clone(), close: Some(close), ..Settlement::default() };
-        ctx.engine.memory.settle(&ctx.lease, &settlement).await?;
+        spans::close(ctx, close, Settlement::default()).await?;
         ctx.engine.env.failpoint("resume.closed");
     }
     Ok(())
@@ -31,8 +30,7 @@ pub(crate) async fn resume(ctx: &Ctx, run: &mut RunRecord) -> Result<()> {
 async fn batches(ctx: &Ctx, open: &OpenSpan) -> Result<Books> {
     let mut delivery = Delivery::new(ctx, &open.span, open.next_batch, 0);
     for batch in &open.batches {
-        let verdicts: Vec<Verdict> = postcard::from_bytes(&batch.payload)
-            .map_err(|error| Error::internal("read the intents of an interrupted run").cause(error))?;
+        let verdicts = Batch::read(&batch.payload)?;
         let answers: Answers = match &batch.answer {
             Some(bytes) => postcard::from_bytes(bytes)
                 .map_err(|error| Error::internal("read the answers of an interrupted run").cause(error))?,

@@ -36,7 +36,10 @@ pub fn wait_after(error: &Error, attempt: u32, keyed: bool, random: u64) -> Opti
 }
 
 /// Makes a call that only reads, again and again as long as its errors say so.
-pub async fn again<T>(engine: &Engine, cancel: &Cancel, mut call: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+pub async fn again<T, F>(engine: &Engine, cancel: &Cancel, mut call: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
     let mut attempt = 0;
     loop {
         attempt += 1;

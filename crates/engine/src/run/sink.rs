@@ -1,15 +1,18 @@
 //! What detection found: quiet records are counted, the others are spooled to scratch until the guards have spoken.
 
 use tidegate_model::change::{Action, FieldReject};
-use tidegate_model::error::{Error, Result};
-use tidegate_model::ports::{Env, LedgerRecord, MAX_REJECTS_LISTED, Scratch};
+use tidegate_model::error::Result;
+use tidegate_model::ports::{Env, MAX_REJECTS_LISTED, Scratch};
 use tidegate_model::record::Key;
 use tidegate_model::run::{Books, Counts};
 use tidegate_model::sync::Target;
 
 use crate::plan::guard::Planned;
-use crate::plan::reconcile::{Answered, Class, Look, Rules, Verdict, reconcile, settle};
+use crate::plan::reconcile::{
+    Answered, Class, Look, Names, Rules, Verdict, pack, reconcile, settle, unpack, unwritten,
+};
 
+use super::batch::Batch;
 use super::looks::Taker;
 
 /// Collects what detection found.
@@ -17,6 +20,9 @@ pub(crate) struct Sink<'a> {
     rules: Rules<'a>,
     targets: Vec<Target>,
     scratch: Box<dyn Scratch>,
+    /// The names that the verdicts in scratch refer to.
+    names: Names,
+    buffer: Vec<u8>,
     /// Verdicts in scratch.
     pub verdicts: u64,
     /// Counts of records that need nothing.
@@ -50,6 +56,8 @@ impl<'a> Sink<'a> {
             rules,
             targets,
             scratch,
+            names: Names::default(),
+            buffer: Vec::new(),
             verdicts: 0,
             books,
             planned,
@@ -95,33 +103,17 @@ impl<'a> Sink<'a> {
             self.seen.insert(look.key.clone());
         }
         self.note(&verdict);
-        if self.needs_nothing(look, &verdict) {
-            let settled = settle(&self.rules, verdict, Answered::Nothing, Answered::Nothing);
+        if needs_nothing(look, &verdict)? {
+            let settled = settle(&self.rules, verdict, Answered::Nothing, Answered::Nothing)?;
             self.books.add(&settled.books);
             return Ok(());
         }
-        let bytes = postcard::to_allocvec(&verdict).map_err(|e| Error::internal("spool a planned change").cause(e))?;
-        self.scratch.push(&bytes)?;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        self.buffer = pack(verdict, &mut self.names, buffer)?;
+        self.scratch.push(&self.buffer)?;
         self.verdicts += 1;
         Ok(())
-    }
-
-    /// True if neither a write nor a change of the ledger follows.
-    fn needs_nothing(&self, look: &Look, verdict: &Verdict) -> bool {
-        if verdict.writes() || verdict.remove || !verdict.rejects.is_empty() || !verdict.conflicts.is_empty() {
-            return false;
-        }
-        if verdict.was_open {
-            return false;
-        }
-        let settled = settle(&self.rules, verdict.clone(), Answered::Nothing, Answered::Nothing);
-        match (&look.entry, settled.record) {
-            (None, None) => true,
-            (Some(entry), Some(LedgerRecord { entry: new, detail })) => {
-                *entry == new && look.detail.encode().is_ok_and(|old| old == detail)
-            }
-            _ => false,
-        }
     }
 
     fn note(&mut self, verdict: &Verdict) {
@@ -158,12 +150,42 @@ impl<'a> Sink<'a> {
     }
 
     /// The next spooled verdict.
-    pub fn next(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Verdict>> {
-        if !self.scratch.next(buffer)? {
+    pub fn next(&mut self) -> Result<Option<Verdict>> {
+        if !self.scratch.next(&mut self.buffer)? {
             return Ok(None);
         }
-        let verdict = postcard::from_bytes(buffer).map_err(|e| Error::internal("read a planned change").cause(e))?;
-        Ok(Some(verdict))
+        Ok(Some(unpack(&self.buffer, &self.names)?.0))
+    }
+
+    /// The next spooled verdicts, at most so many, as they are journalled; none at the end.
+    pub fn next_batch(&mut self, size: usize) -> Result<Option<Batch>> {
+        let mut packed = Vec::new();
+        let mut verdicts = Vec::with_capacity(size.min(usize::try_from(self.verdicts).unwrap_or(size)));
+        while verdicts.len() < size && self.scratch.next(&mut self.buffer)? {
+            verdicts.push(unpack(&self.buffer, &self.names)?.0);
+            packed.extend_from_slice(&self.buffer);
+        }
+        if verdicts.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Batch::new(verdicts, packed, self.names.clone())))
+    }
+}
+
+/// True if neither a write nor a change of the ledger follows.
+fn needs_nothing(look: &Look, verdict: &Verdict) -> Result<bool> {
+    if verdict.writes() || verdict.remove || !verdict.rejects.is_empty() || !verdict.conflicts.is_empty() {
+        return Ok(false);
+    }
+    if verdict.was_open {
+        return Ok(false);
+    }
+    match &look.entry {
+        None => Ok(!verdict.keep),
+        Some(entry) if verdict.keep && *entry == unwritten(verdict) => {
+            Ok(look.detail.encode()? == verdict.detail.encode()?)
+        }
+        Some(_) => Ok(false),
     }
 }
 

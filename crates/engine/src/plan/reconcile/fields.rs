@@ -2,7 +2,7 @@
 
 use tidegate_model::change::{Action, Change, FieldReject, Reject};
 use tidegate_model::ports::{Conflict, ConflictState};
-use tidegate_model::record::Fields;
+use tidegate_model::record::{FieldName, Fields};
 use tidegate_model::sync::{OnMisfit, Target};
 use tidegate_model::value::Value;
 
@@ -131,7 +131,7 @@ pub fn push(
     };
     plan.writes.push(FieldWrite {
         id: field.id,
-        name: field.name.to_string(),
+        name: field.name.clone(),
         target_name,
         source: source.clone(),
         sent,
@@ -141,10 +141,10 @@ pub fn push(
 }
 
 /// The name under which a side knows a field; a constant has no column.
-pub fn target_name(field: &MappedField, to: Target) -> Option<String> {
+pub fn target_name(field: &MappedField, to: Target) -> Option<FieldName> {
     match to {
-        Target::Platform => Some(field.name.to_string()),
-        Target::Warehouse => field.column.as_ref().map(|column| column.to_string()),
+        Target::Platform => Some(field.name.clone()),
+        Target::Warehouse => field.column.clone(),
     }
 }
 
@@ -182,7 +182,7 @@ impl Plan {
             *verdict.to_mut(to) = TargetPlan { dropped, ..TargetPlan::of(class) };
             return;
         }
-        let fields = self.writes.iter().map(|write| (write.target_name.as_str().into(), write.sent.clone()));
+        let fields = self.writes.iter().map(|write| (write.target_name.clone(), write.sent.clone()));
         let fields: Fields = match action {
             // A new record starts empty: clearing its fields says nothing.
             Action::Create => fields.filter(|(_, value)| !value.is_null()).collect(),

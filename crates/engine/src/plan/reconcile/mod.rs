@@ -6,13 +6,15 @@ pub(crate) use fields::changed;
 mod one_way;
 mod settle;
 mod two_way;
+mod wire;
 
-pub use settle::{Answered, Settled, settle};
+pub use settle::{Answered, Settled, settle, unwritten};
+pub use wire::{Names, pack, unpack};
 
 use serde::{Deserialize, Serialize};
 use tidegate_model::change::{Change, FieldReject, Reject};
 use tidegate_model::ports::{Choice, Conflict, LedgerEntry, Print};
-use tidegate_model::record::{Key, RemoteId};
+use tidegate_model::record::{FieldName, Key, RemoteId};
 use tidegate_model::sync::{Direction, Sync, Target};
 use tidegate_model::time::Instant;
 use tidegate_model::value::Value;
@@ -121,14 +123,14 @@ pub enum Class {
 }
 
 /// One field that is to be written.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FieldWrite {
     /// The id of the field's mapping.
     pub id: u64,
     /// Its platform name.
-    pub name: String,
+    pub name: FieldName,
     /// The name under which the target knows it.
-    pub target_name: String,
+    pub target_name: FieldName,
     /// The source side's value, in its own form.
     pub source: Value,
     /// The value that is sent, in the target's form.
@@ -140,7 +142,7 @@ pub struct FieldWrite {
 }
 
 /// What is to be done in one direction.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TargetPlan {
     /// How the record counts if nothing is sent.
     pub class: Class,
@@ -159,7 +161,7 @@ impl TargetPlan {
 }
 
 /// The outcome of a reconciliation. Everything that `settle` needs is in here: it is journalled as the intent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
     /// The record.
     pub key: Key,

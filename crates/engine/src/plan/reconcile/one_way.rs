@@ -70,6 +70,13 @@ fn present(rules: &Rules<'_>, look: &Look, to: Target, verdict: &mut Verdict) {
 
 fn gone(rules: &Rules<'_>, look: &Look, to: Target, verdict: &mut Verdict) {
     let Some(entry) = &look.entry else { return };
+    if entry.flags & gone_flag(to) != 0 {
+        // The target lacks it since an undo, and now the source does too: nobody has it any more.
+        verdict.remove = true;
+        verdict.keep = false;
+        *verdict.to_mut(to) = TargetPlan::of(Class::Unchanged);
+        return;
+    }
     let propagate = rules.sync.write == WriteMode::Mirror || rules.sync.deletes == Deletes::Propagate;
     if !propagate {
         verdict.flags |= gone_flag(to.other());

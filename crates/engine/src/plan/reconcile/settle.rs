@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tidegate_model::change::{Action, Effect, FieldReject, Outcome, Reject};
+use tidegate_model::error::Result;
 use tidegate_model::ports::{Conflict, ConflictState, HistoryEntry, LedgerEntry, LedgerRecord, Print};
 use tidegate_model::record::{Fields, Key};
 use tidegate_model::run::{Books, Counts};
@@ -49,7 +50,7 @@ pub struct Settled {
 }
 
 /// Settles one record: what the target said becomes images and counts.
-pub fn settle(rules: &Rules<'_>, verdict: Verdict, to_platform: Answered, to_warehouse: Answered) -> Settled {
+pub fn settle(rules: &Rules<'_>, verdict: Verdict, to_platform: Answered, to_warehouse: Answered) -> Result<Settled> {
     let mut state = State { rules, out: Settled::default(), written: [false, false], verdict };
     state.direction(Target::Platform, to_platform);
     state.direction(Target::Warehouse, to_warehouse);
@@ -146,7 +147,7 @@ impl State<'_> {
     fn reject(&mut self, to: Target, plan: &TargetPlan, why: FieldReject) {
         let field = why.field.as_deref();
         let hidden = field.is_some_and(|name| self.rules.sync.redact.iter().any(|redacted| redacted == name));
-        let write = plan.writes.iter().find(|write| Some(write.target_name.as_str()) == field);
+        let write = plan.writes.iter().find(|write| Some(&*write.target_name) == field);
         let value = write.filter(|_| !hidden).map(|write| write.sent.clone());
         self.out.rejects.push(Reject { key: Some(self.verdict.key.clone()), to, why, value });
         self.verdict.open = true;
@@ -232,7 +233,7 @@ impl State<'_> {
         self.written[slot(to)] = true;
         self.verdict.detail.set_wrote(to, self.rules.now);
         for write in &plan.writes {
-            if !dropped.contains(&write.target_name) {
+            if dropped.iter().all(|name| **name != *write.target_name) {
                 self.field(to, write, stored, counts);
             }
         }
@@ -269,8 +270,8 @@ impl State<'_> {
             return;
         }
         let Some(change) = &plan.change else { return };
-        let written = || plan.writes.iter().filter(|write| !dropped.contains(&write.target_name));
-        let named = |write: &FieldWrite, value: &Value| (write.target_name.as_str().into(), value.clone());
+        let written = || plan.writes.iter().filter(|write| dropped.iter().all(|name| **name != *write.target_name));
+        let named = |write: &FieldWrite, value: &Value| (write.target_name.clone(), value.clone());
         let before: Fields = match change.action {
             Action::Delete => change.expect.clone().unwrap_or_default(),
             _ => written().filter_map(|write| Some(named(write, write.before.as_ref()?))).collect(),
@@ -292,7 +293,7 @@ impl State<'_> {
         });
     }
 
-    fn finish(mut self) -> Settled {
+    fn finish(mut self) -> Result<Settled> {
         let verdict = &mut self.verdict;
         self.out.conflicts = std::mem::take(&mut verdict.conflicts);
         self.out.books.to_platform.conflicts = self.out.conflicts.iter().filter(|c| is_conflict(c)).count() as u64;
@@ -309,35 +310,40 @@ impl State<'_> {
         if verdict.remove {
             self.out.remove = true;
             self.out.removed_key = Some(verdict.key.clone());
-            return self.out;
+            return Ok(self.out);
         }
         if !verdict.keep {
             self.out.removed_key = Some(verdict.key.clone());
-            return self.out;
+            return Ok(self.out);
         }
-        let mut flags = verdict.flags & !tidegate_model::ports::flags::LOOK;
-        let (mut warehouse, mut platform) = verdict.prints;
-        if verdict.open {
-            flags |= tidegate_model::ports::flags::LOOK;
-            (warehouse, platform) = (NO_PRINT, NO_PRINT);
-        } else {
+        let mut entry = unwritten(verdict);
+        if !verdict.open {
             if self.written[slot(Target::Warehouse)] {
-                warehouse = print_of(self.rules, verdict, Target::Warehouse);
+                entry.warehouse = print_of(self.rules, verdict, Target::Warehouse);
             }
             if self.written[slot(Target::Platform)] {
-                platform = match overwritten(verdict) {
+                entry.platform = match overwritten(verdict) {
                     // The next read is looked at, so that we know when reads have caught up with our write.
                     true => NO_PRINT,
                     false => print_of(self.rules, verdict, Target::Platform),
                 };
             }
         }
-        let entry =
-            LedgerEntry { key: verdict.key.clone(), remote: verdict.remote.clone(), flags, warehouse, platform };
-        let detail = verdict.detail.encode().unwrap_or_default();
+        let detail = verdict.detail.encode()?;
         self.out.record = Some(LedgerRecord { entry, detail });
-        self.out
+        Ok(self.out)
     }
+}
+
+/// The ledger entry of a record of which no side was written.
+pub fn unwritten(verdict: &Verdict) -> LedgerEntry {
+    let (mut flags, mut prints) = (verdict.flags & !tidegate_model::ports::flags::LOOK, verdict.prints);
+    if verdict.open {
+        flags |= tidegate_model::ports::flags::LOOK;
+        prints = (NO_PRINT, NO_PRINT);
+    }
+    let (key, remote) = (verdict.key.clone(), verdict.remote.clone());
+    LedgerEntry { key, remote, flags, warehouse: prints.0, platform: prints.1 }
 }
 
 /// Whether a value of the platform was overwritten that reads may show once more.

@@ -97,9 +97,7 @@ fn one(rules: &Rules<'_>, look: &Look, on: Target, verdict: &mut Verdict) {
 
 fn shown(rules: &Rules<'_>, side: Target, row: &SideRow) -> Fields {
     let fields = rules.mapping.fields.iter().zip(&row.values);
-    fields
-        .filter_map(|(field, value)| Some((super::fields::target_name(field, side)?.as_str().into(), value.clone())))
-        .collect()
+    fields.filter_map(|(field, value)| Some((super::fields::target_name(field, side)?, value.clone()))).collect()
 }
 
 /// Whether a person changed the record on this side since its images.
@@ -202,7 +200,7 @@ fn finish(rules: &Rules<'_>, look: &Look, to: Target, plan: Plan, target: &SideR
     let expect: Fields = plan
         .writes
         .iter()
-        .filter_map(|write| Some((write.target_name.as_str().into(), all.get(&write.target_name)?.clone())))
+        .filter_map(|write| Some((write.target_name.clone(), all.get(&write.target_name)?.clone())))
         .collect();
     plan.finish(rules, look, to, Action::Update, Some(expect), verdict);
     if to == Target::Warehouse

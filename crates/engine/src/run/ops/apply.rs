@@ -3,17 +3,15 @@
 use std::collections::BTreeMap;
 
 use tidegate_model::error::{Error, ErrorKind, Result};
-use tidegate_model::ports::Settlement;
 use tidegate_model::record::Key;
 use tidegate_model::run::RunRecord;
-use tidegate_model::span::Span;
 use tidegate_model::sync::Target;
 
 use crate::api::{Applied, Engine, Job, PlanFile, PlannedChange, RunOptions};
 use crate::plan::reconcile::{Class, TargetPlan, Verdict};
 use crate::run::context::Ctx;
-use crate::run::deliver::Delivery;
-use crate::run::{keyed, resume};
+use crate::run::spans::{self, IfMissed};
+use crate::run::{Work, keyed, resume};
 
 /// A plan is good for a day.
 const PLAN_MS_MAX: i64 = 24 * 3_600 * 1_000;
@@ -23,17 +21,24 @@ impl Engine {
     pub async fn apply(&self, job: &Job, plan: &PlanFile) -> Result<Applied> {
         refuse(self, job, plan)?;
         let options = RunOptions { trigger: "manual".to_owned(), ..RunOptions::default() };
-        let mut stale = Vec::new();
-        let run = self
-            .recorded(job, &options, "apply", async |ctx: &Ctx, run: &mut RunRecord| {
-                ctx.preflight().await?;
-                resume::resume(ctx, run).await?;
-                let (verdicts, left) = still_good(ctx, plan).await?;
-                stale = left;
-                deliver(ctx, run, verdicts).await
-            })
-            .await?;
+        let (run, stale) = self.recorded(job, &options, "apply", Applying { plan }).await?;
         Ok(Applied { run, stale, not_possible: Vec::new() })
+    }
+}
+
+struct Applying<'p> {
+    plan: &'p PlanFile,
+}
+
+impl Work for Applying<'_> {
+    /// The changes that were left out.
+    type Made = Vec<PlannedChange>;
+    async fn carry_out(self, ctx: &Ctx, run: &mut RunRecord) -> Result<Vec<PlannedChange>> {
+        ctx.preflight().await?;
+        resume::resume(ctx, run).await?;
+        let (verdicts, stale) = still_good(ctx, self.plan).await?;
+        spans::deliver(ctx, run, verdicts, IfMissed::LookAgain).await?;
+        Ok(stale)
     }
 }
 
@@ -92,39 +97,4 @@ async fn still_good(ctx: &Ctx, plan: &PlanFile) -> Result<(Vec<Verdict>, Vec<Pla
 
 fn same(a: &PlannedChange, b: &PlannedChange) -> bool {
     a.side == b.side && a.action == b.action && a.fields == b.fields && a.expect == b.expect
-}
-
-/// Delivers verdicts in a span of their own, which moves no position.
-pub(super) async fn deliver(ctx: &Ctx, run: &mut RunRecord, verdicts: Vec<Verdict>) -> Result<()> {
-    let size = Delivery::batch_max(ctx);
-    let span = Span {
-        id: ctx.engine.env.new_id(),
-        sync: ctx.sync.name.clone(),
-        run: ctx.run.clone(),
-        from: ctx.state.warehouse.clone(),
-        to: ctx.state.warehouse.clone(),
-        batch_rows: u32::try_from(size).unwrap_or(u32::MAX),
-    };
-    ctx.engine.memory.open_span(&ctx.lease, &span).await?;
-    let mut delivery = Delivery::new(ctx, &span, 0, verdicts.len() as u64);
-    let mut outcome = Ok(());
-    let mut rest = verdicts.into_iter();
-    loop {
-        let batch: Vec<Verdict> = rest.by_ref().take(size).collect();
-        if batch.is_empty() {
-            break;
-        }
-        if outcome.is_err() {
-            batch.into_iter().for_each(|verdict| delivery.not_reached(verdict));
-            continue;
-        }
-        outcome = delivery.batch(batch).await;
-        if let (Ok(()), Some(stop)) = (&outcome, delivery.stop.take()) {
-            outcome = Err(stop);
-        }
-    }
-    run.books.add(&delivery.books);
-    outcome?;
-    let settlement = Settlement { run: ctx.run.clone(), close: Some(span), ..Settlement::default() };
-    ctx.engine.memory.settle(&ctx.lease, &settlement).await
 }

@@ -48,9 +48,8 @@ async fn bad_rows(ctx: &Ctx) -> Result<Vec<Finding>> {
     detect::detect(ctx, &plan, &mut sink).await?;
     let mut rejects: Vec<Reject> = std::mem::take(&mut sink.rejects);
     let mut total = rejects.len();
-    let mut buffer = Vec::new();
     sink.rewind()?;
-    while let Some(verdict) = sink.next(&mut buffer)? {
+    while let Some(verdict) = sink.next()? {
         total += verdict.rejects.len();
         rejects.extend(verdict.rejects.into_iter().take(LISTED_MAX.saturating_sub(rejects.len())));
     }

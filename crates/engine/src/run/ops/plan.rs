@@ -46,15 +46,14 @@ impl Engine {
             })?;
         }
         let mut sent = [0_u64, 0];
-        let mut buffer = Vec::new();
         found.rewind()?;
-        while let Some(verdict) = found.next(&mut buffer)? {
+        while let Some(verdict) = found.next()? {
             for change in changes(&ctx, &verdict) {
                 sink.change(change)?;
             }
             sent[0] += u64::from(verdict.to_platform.change.is_some());
             sent[1] += u64::from(verdict.to_warehouse.change.is_some());
-            summary.books.add(&as_if_applied(&ctx, verdict));
+            summary.books.add(&as_if_applied(&ctx, verdict)?);
         }
         estimate(&ctx, sent, &mut summary);
         Ok(summary)
@@ -77,7 +76,7 @@ fn estimate(ctx: &Ctx, sent: [u64; 2], summary: &mut PlanSummary) {
 }
 
 /// The counts of a record if everything that is planned for it were applied.
-fn as_if_applied(ctx: &Ctx, verdict: Verdict) -> Books {
+fn as_if_applied(ctx: &Ctx, verdict: Verdict) -> Result<Books> {
     let answer = |plan: &TargetPlan| match plan.change.as_ref().map(|change| change.action) {
         None => Answered::Nothing,
         Some(action) => {
@@ -90,7 +89,7 @@ fn as_if_applied(ctx: &Ctx, verdict: Verdict) -> Books {
         }
     };
     let (platform, warehouse) = (answer(&verdict.to_platform), answer(&verdict.to_warehouse));
-    settle(&ctx.rules(), verdict, platform, warehouse).books
+    Ok(settle(&ctx.rules(), verdict, platform, warehouse)?.books)
 }
 
 /// The changes of a record, as a plan shows them.
@@ -108,7 +107,7 @@ pub(crate) fn changes(ctx: &Ctx, verdict: &Verdict) -> Vec<PlannedChange> {
         };
         let hidden = |name: &str| ctx.sync.redact.iter().any(|field| field == name);
         let fields = plan.writes.iter().map(|write| FieldChange {
-            field: write.name.clone(),
+            field: write.name.to_string(),
             from: write.before.clone().filter(|_| !hidden(&write.name)).or_else(|| image(ctx, verdict, side, write.id)),
             to: Some(write.sent.clone()).filter(|_| !hidden(&write.name)),
         });

@@ -6,7 +6,8 @@ use tidegate_model::run::RunRecord;
 
 use crate::api::{Engine, Job, RunOptions};
 use crate::run::context::Ctx;
-use crate::run::{keyed, resume};
+use crate::run::spans::{self, IfMissed};
+use crate::run::{Work, keyed, resume};
 
 impl Engine {
     /// Tries the open rejects again (of one key, if given): reads their source rows and runs just these.
@@ -15,24 +16,32 @@ impl Engine {
         if options.trigger.is_empty() {
             options.trigger = "retry".to_owned();
         }
-        self.recorded(job, &options, "retry", async |ctx: &Ctx, run: &mut RunRecord| {
-            if ctx.columnar() {
-                return Err(Error::config(format!(
-                    "sync {} moves whole columns; its rejects cannot be tried one by one",
-                    ctx.sync.name
-                ))
-                .hint(format!("mend the rows and `tidegate run {}`", ctx.sync.name)));
-            }
-            ctx.preflight().await?;
-            resume::resume(ctx, run).await?;
-            let mut keys: Vec<Key> = match key {
-                Some(key) => vec![key.clone()],
-                None => ctx.rejected.iter().cloned().collect(),
-            };
-            keys.sort();
-            let verdicts = keyed::verdicts(ctx, &keys).await?;
-            super::apply::deliver(ctx, run, verdicts).await
-        })
-        .await
+        self.recorded(job, &options, "retry", Retrying { key }).await.map(|(run, ())| run)
+    }
+}
+
+struct Retrying<'k> {
+    key: Option<&'k Key>,
+}
+
+impl Work for Retrying<'_> {
+    type Made = ();
+    async fn carry_out(self, ctx: &Ctx, run: &mut RunRecord) -> Result<()> {
+        if ctx.columnar() {
+            return Err(Error::config(format!(
+                "sync {} moves whole columns; its rejects cannot be tried one by one",
+                ctx.sync.name
+            ))
+            .hint(format!("mend the rows and `tidegate run {}`", ctx.sync.name)));
+        }
+        ctx.preflight().await?;
+        resume::resume(ctx, run).await?;
+        let mut keys: Vec<Key> = match self.key {
+            Some(key) => vec![key.clone()],
+            None => ctx.rejected.iter().cloned().collect(),
+        };
+        keys.sort();
+        let verdicts = keyed::verdicts(ctx, &keys).await?;
+        spans::deliver(ctx, run, verdicts, IfMissed::LookAgain).await.map(drop)
     }
 }

@@ -4,18 +4,17 @@ use std::collections::BTreeMap;
 
 use tidegate_model::change::{Action, Change};
 use tidegate_model::error::{Error, Result};
-use tidegate_model::ports::{HistoryEntry, Settlement};
+use tidegate_model::ports::HistoryEntry;
 use tidegate_model::record::{Fields, Key};
 use tidegate_model::run::RunRecord;
-use tidegate_model::span::Span;
 use tidegate_model::sync::{LedgerKind, Target};
 use tidegate_model::value::Value;
 
 use crate::api::{Applied, Engine, FieldChange, Job, PlannedChange, RunOptions};
 use crate::plan::reconcile::{Class, FieldWrite, Look, TargetPlan, Verdict, gone_flag, reconcile};
 use crate::run::context::Ctx;
-use crate::run::deliver::Delivery;
-use crate::run::{keyed, resume};
+use crate::run::spans::{self, IfMissed};
+use crate::run::{Work, keyed, resume};
 
 /// Writes of a run that are read at once.
 const HISTORY_ROWS: u32 = 5_000;
@@ -41,17 +40,23 @@ impl Engine {
             )));
         }
         let options = RunOptions { trigger: "manual".to_owned(), ..RunOptions::default() };
-        let mut applied = (Vec::new(), Vec::new());
-        let record = self
-            .recorded(job, &options, "undo", async |ctx: &Ctx, record: &mut RunRecord| {
-                resume::resume(ctx, record).await?;
-                applied = put_back(ctx, record, run).await?;
-                Ok(())
-            })
-            .await?;
+        let (record, applied) = self.recorded(job, &options, "undo", Undoing { run }).await?;
         // Left running, the schedule would bring the undone values back at the source's next edit, unseen.
         self.memory.set_setting(&format!("paused:{name}"), Some("undo")).await?;
         Ok(Applied { run: record, stale: applied.0, not_possible: applied.1 })
+    }
+}
+
+struct Undoing<'r> {
+    run: &'r str,
+}
+
+impl Work for Undoing<'_> {
+    /// What somebody changed since, and what cannot be taken back.
+    type Made = (Vec<PlannedChange>, Vec<String>);
+    async fn carry_out(self, ctx: &Ctx, record: &mut RunRecord) -> Result<Self::Made> {
+        resume::resume(ctx, record).await?;
+        put_back(ctx, record, self.run).await
     }
 }
 
@@ -79,7 +84,7 @@ async fn put_back(ctx: &Ctx, record: &mut RunRecord, run: &str) -> Result<(Vec<P
             }
         }
     }
-    let stale = deliver(ctx, record, verdicts).await?;
+    let stale = spans::deliver(ctx, record, verdicts, IfMissed::LeaveAlone).await?;
     let listed = writes.iter().filter(|((key, _), _)| stale.contains(key));
     Ok((listed.map(|((key, side), entry)| as_planned(key, *side, entry)).collect(), not_possible))
 }
@@ -159,41 +164,13 @@ fn write(ctx: &Ctx, look: &Look, to: Target, name: &str, value: &Value, entry: &
     let source = look.side(to.other()).row().map_or(Value::Null, |row| row.values[at].clone());
     Some(FieldWrite {
         id: field.id,
-        name: field.name.to_string(),
-        target_name: name.to_owned(),
+        name: field.name.clone(),
+        target_name: name.into(),
         source,
         sent: value.clone(),
         before: entry.after.get(name).cloned(),
         streak: 0,
     })
-}
-
-/// Sends the changes; keys of records that somebody changed since come back.
-async fn deliver(ctx: &Ctx, record: &mut RunRecord, verdicts: Vec<Verdict>) -> Result<Vec<Key>> {
-    let position = ctx.state.warehouse.clone();
-    let (id, sync, run) = (ctx.engine.env.new_id(), ctx.sync.name.clone(), ctx.run.clone());
-    let size = Delivery::batch_max(ctx);
-    let batch_rows = u32::try_from(size).unwrap_or(u32::MAX);
-    let span = Span { id, sync, run, from: position.clone(), to: position, batch_rows };
-    ctx.engine.memory.open_span(&ctx.lease, &span).await?;
-    let mut delivery = Delivery::new(ctx, &span, 0, verdicts.len() as u64);
-    let mut rest = verdicts.into_iter();
-    loop {
-        let batch: Vec<Verdict> = rest.by_ref().take(size).collect();
-        if batch.is_empty() {
-            break;
-        }
-        delivery.once(batch, true).await?;
-        if let Some(stop) = delivery.stop.take() {
-            record.books.add(&delivery.books);
-            return Err(stop);
-        }
-    }
-    record.books.add(&delivery.books);
-    let stale = std::mem::take(&mut delivery.stale);
-    let settlement = Settlement { run: ctx.run.clone(), close: Some(span), ..Settlement::default() };
-    ctx.engine.memory.settle(&ctx.lease, &settlement).await?;
-    Ok(stale)
 }
 
 fn as_planned(key: &Key, side: Target, entry: &HistoryEntry) -> PlannedChange {

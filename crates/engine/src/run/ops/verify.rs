@@ -15,7 +15,8 @@ use crate::plan::reconcile::{Class, FieldWrite, Look, Seen, TargetPlan, Verdict,
 use crate::run::context::Ctx;
 use crate::run::detect::{self, Plan, Reading};
 use crate::run::looks::Taker;
-use crate::run::{keyed, resume};
+use crate::run::spans::{self, IfMissed};
+use crate::run::{Work, keyed, resume};
 
 /// Differences that are listed.
 const DRIFT_MAX: usize = 100_000;
@@ -30,15 +31,22 @@ impl Engine {
     /// Mends the drift of the target sides (a plan that puts the ledger's values back).
     pub async fn repair(&self, job: &Job, drift: &[Drift]) -> Result<Applied> {
         let options = RunOptions { trigger: "manual".to_owned(), ..RunOptions::default() };
-        let run = self
-            .recorded(job, &options, "repair", async |ctx: &Ctx, run: &mut RunRecord| {
-                ctx.preflight().await?;
-                resume::resume(ctx, run).await?;
-                let verdicts = mends(ctx, drift).await?;
-                super::apply::deliver(ctx, run, verdicts).await
-            })
-            .await?;
+        let (run, ()) = self.recorded(job, &options, "repair", Repairing { drift }).await?;
         Ok(Applied { run, stale: Vec::new(), not_possible: Vec::new() })
+    }
+}
+
+struct Repairing<'d> {
+    drift: &'d [Drift],
+}
+
+impl Work for Repairing<'_> {
+    type Made = ();
+    async fn carry_out(self, ctx: &Ctx, run: &mut RunRecord) -> Result<()> {
+        ctx.preflight().await?;
+        resume::resume(ctx, run).await?;
+        let verdicts = mends(ctx, self.drift).await?;
+        spans::deliver(ctx, run, verdicts, IfMissed::LookAgain).await.map(drop)
     }
 }
 
@@ -206,7 +214,7 @@ async fn mends(ctx: &Ctx, drift: &[Drift]) -> Result<Vec<Verdict>> {
                 ..reconcile(&rules, &look)
             };
             let named = |pick: fn(&FieldWrite) -> Option<Value>| -> Fields {
-                writes.iter().filter_map(|write| Some((write.target_name.as_str().into(), pick(write)?))).collect()
+                writes.iter().filter_map(|write| Some((write.target_name.clone(), pick(write)?))).collect()
             };
             let change = Change {
                 key: look.key.clone(),
@@ -226,13 +234,13 @@ fn mend(ctx: &Ctx, look: &Look, side: Target, drift: &Drift) -> Option<FieldWrit
     let at = ctx.mapping.fields.iter().position(|field| Some(&*field.name) == drift.field.as_deref())?;
     let field = &ctx.mapping.fields[at];
     let target_name = match side {
-        Target::Platform => field.name.to_string(),
-        Target::Warehouse => field.column.as_ref()?.to_string(),
+        Target::Platform => field.name.clone(),
+        Target::Warehouse => field.column.clone()?,
     };
     let source = look.side(side.other()).row().map_or(Value::Null, |row| row.values[at].clone());
     Some(FieldWrite {
         id: field.id,
-        name: field.name.to_string(),
+        name: field.name.clone(),
         target_name,
         source,
         sent: drift.expected.clone()?,
