@@ -9,8 +9,10 @@ use tidegate_model::value::Value;
 
 use super::prints::Printer;
 
+mod bytes;
+
 /// The value of a field as one side last showed it, or its print.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Image {
     /// The value itself.
     Value(Value),
@@ -51,7 +53,7 @@ pub struct Sent {
 }
 
 /// One field of a record in the ledger.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct FieldImage {
     /// The warehouse's side; none until it is linked.
     pub warehouse: Option<Image>,
@@ -114,7 +116,13 @@ impl Detail {
     }
     /// The bytes for the ledger.
     pub fn encode(&self) -> Result<Vec<u8>> {
-        postcard::to_allocvec(self).map_err(|error| Error::internal("write a ledger entry's images").cause(error))
+        // Room for a print a field: most ledgers keep prints, and growing costs more than the writing itself.
+        let room = Vec::with_capacity(32 + 32 * self.fields.len());
+        postcard::to_extend(self, room).map_err(|error| Error::internal("write a ledger entry's images").cause(error))
+    }
+    /// Makes room for so many fields.
+    pub fn reserve(&mut self, fields: usize) {
+        self.fields.reserve(fields.saturating_sub(self.fields.len()));
     }
     /// A field's images.
     pub fn field(&self, id: u64) -> Option<&FieldImage> {

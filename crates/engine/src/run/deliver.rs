@@ -7,9 +7,10 @@ use tidegate_model::record::Key;
 use tidegate_model::run::Books;
 use tidegate_model::span::{OpId, Span};
 use tidegate_model::sync::Target;
+use tidegate_model::time::Instant;
 
 use crate::plan::guard;
-use crate::plan::reconcile::{Answered, Class, Settled, TargetPlan, Verdict, reconcile, settle};
+use crate::plan::reconcile::{Answered, Class, Rules, Settled, TargetPlan, Verdict, reconcile, settle};
 
 use super::batch::Batch;
 use super::context::Ctx;
@@ -127,7 +128,8 @@ impl<'a> Delivery<'a> {
         let ctx = self.ctx;
         let env = &ctx.engine.env;
         if !batch.verdicts.iter().any(Verdict::writes) {
-            return self.settle_all(batch.verdicts, Answers::default(), None, last).await;
+            let now = env.now();
+            return self.settle_all(batch.verdicts, Answers::default(), None, last, now).await;
         }
         let payload = batch.journal()?;
         let number = self.number;
@@ -150,6 +152,9 @@ impl<'a> Delivery<'a> {
     ) -> Result<Vec<Missed>> {
         let env = &self.ctx.engine.env;
         let op = self.span.op(number);
+        // A record may be written twice in a run (resumed, or looked at again): what stood there before this write is
+        // older than this instant, and not than the run's beginning.
+        let now = env.now();
         if answers.platform.is_none() {
             let changes: Vec<Change> =
                 verdicts.iter_mut().filter_map(|verdict| verdict.to_platform.change.as_mut()).map(carried).collect();
@@ -165,7 +170,7 @@ impl<'a> Delivery<'a> {
             self.journal(number, &mut answers, Target::Warehouse, outcomes).await?;
             env.failpoint("deliver.answered_warehouse");
         }
-        let missed = self.settle_all(verdicts, answers, Some((self.span.id.clone(), number)), last).await?;
+        let missed = self.settle_all(verdicts, answers, Some((self.span.id.clone(), number)), last, now).await?;
         env.failpoint("deliver.settled");
         Ok(missed)
     }
@@ -177,9 +182,10 @@ impl<'a> Delivery<'a> {
         answers: Answers,
         batch: Option<(String, u32)>,
         last: bool,
+        now: Instant,
     ) -> Result<Vec<Missed>> {
         let ctx = self.ctx;
-        let rules = ctx.rules();
+        let rules = Rules { now, ..ctx.rules() };
         let mut settlement = Settlement { run: ctx.run.clone(), batch, ..Settlement::default() };
         settlement.entries.reserve(verdicts.len());
         let mut missed = Vec::new();

@@ -232,6 +232,7 @@ impl State<'_> {
         }
         self.written[slot(to)] = true;
         self.verdict.detail.set_wrote(to, self.rules.now);
+        self.verdict.detail.reserve(plan.writes.len());
         for write in &plan.writes {
             if dropped.iter().all(|name| **name != *write.target_name) {
                 self.field(to, write, stored, counts);
