@@ -8,6 +8,7 @@ mod demo;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod out;
+mod process;
 mod project;
 mod scratch;
 mod secret_input;

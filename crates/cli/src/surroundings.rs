@@ -5,9 +5,10 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use tidegate_model::error::{Error, Result};
-use tidegate_model::ports::{Env, Scratch};
+use tidegate_model::ports::{Env, ProcessId, Scratch};
 use tidegate_model::{Instant, failpoint};
 
+use crate::process;
 use crate::scratch::FileScratch;
 
 /// The real world.
@@ -58,6 +59,14 @@ impl Env for World {
             .cause(error)
         })?;
         Ok(Box::new(FileScratch::new(&self.scratch_dir)?))
+    }
+
+    fn process(&self) -> Option<ProcessId> {
+        process::own()
+    }
+
+    fn is_gone(&self, process: &ProcessId) -> bool {
+        process::is_gone(process)
     }
 
     fn failpoint(&self, name: &'static str) {

@@ -122,3 +122,12 @@ fn killed_anywhere_on_postgres_the_next_run_comes_to_the_same_end() {
     let missed: Vec<&String> = own.iter().filter(|name| !hit.contains(*name)).collect();
     assert!(missed.is_empty(), "these failpoints of Postgres were never hit: {missed:?}");
 }
+
+#[test]
+fn a_killed_run_is_taken_over_at_once_on_its_own_machine() {
+    let world = World::new(Backend::Sqlite, "takeover");
+    world.run_killed("companies", "deliver.intended:1");
+    // By the real clock: the dead run's lease has nearly a minute to go.
+    world.run("companies", &[0]);
+    world.assert_balanced("takeover");
+}

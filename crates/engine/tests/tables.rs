@@ -17,6 +17,8 @@ mod finding;
 mod first_sight;
 #[path = "tables/guards.rs"]
 mod guards;
+#[path = "tables/leases.rs"]
+mod leases;
 #[path = "tables/misfits.rs"]
 mod misfits;
 #[path = "tables/records.rs"]

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use tidegate_model::error::Result;
 use tidegate_model::failpoint::hit;
 use tidegate_model::ports::{
-    Choice, HistoryEntry, IntentBatch, Lease, LedgerEntry, LedgerRecord, ListedConflict, ListedReject, Memory,
-    OpenSpan, Settlement, SyncState,
+    Choice, Held, HistoryEntry, Holder, IntentBatch, Lease, LedgerEntry, LedgerRecord, ListedConflict, ListedReject,
+    Memory, OpenSpan, Settlement, SyncState,
 };
 use tidegate_model::record::{Key, RemoteId};
 use tidegate_model::run::RunRecord;
@@ -28,9 +28,17 @@ impl Memory for Store {
         Ok(self.print_key)
     }
 
-    async fn claim(&self, sync: &str, holder: &str, now: Instant) -> Result<Lease> {
-        let (sync, holder) = (sync.to_owned(), holder.to_owned());
-        write_tx!(self, |tx| ops::leases::claim(tx, &sync, &holder, now).await)
+    async fn claim_as(&self, sync: &str, holder: &Holder, now: Instant) -> Result<Lease> {
+        let (sync, holder) = (sync.to_owned(), holder.clone());
+        write_tx!(self, |tx| ops::leases::claim(tx, &sync, &holder, None, now).await)
+    }
+    async fn held(&self, sync: &str) -> Result<Option<Held>> {
+        let sync = sync.to_owned();
+        read_tx!(self, |tx| ops::leases::held(tx, &sync).await)
+    }
+    async fn take_over(&self, sync: &str, gone: i64, holder: &Holder, now: Instant) -> Result<Lease> {
+        let (sync, holder) = (sync.to_owned(), holder.clone());
+        write_tx!(self, |tx| ops::leases::claim(tx, &sync, &holder, Some(gone), now).await)
     }
     async fn heartbeat(&self, lease: &Lease, now: Instant) -> Result<()> {
         let lease = lease.clone();

@@ -7,6 +7,7 @@ mod cursor;
 mod deliver;
 mod detect;
 mod keyed;
+mod lease;
 mod ledger;
 mod looks;
 mod ops;
@@ -68,7 +69,7 @@ impl Engine {
         mode: &str,
         work: W,
     ) -> Result<(RunRecord, W::Made)> {
-        let lease = self.memory.claim(&job.sync.name, &self.holder, self.env.now()).await?;
+        let lease = self.claim(job).await?;
         let mut run = self.new_run(job, options, mode);
         let outcome = self.within(job, options, &lease, &mut run, work).await;
         let released = self.memory.release(&lease).await;

@@ -1,7 +1,8 @@
 //! How changes are written: `upsert`, `update`, `insert`, `mirror`.
 
 use tidegate_model::sync::Direction::{ToPlatform, ToWarehouse};
-use tidegate_model::sync::{Deletes, Sync, WriteMode};
+use tidegate_model::sync::{Deletes, LedgerKind, Sync, WriteMode};
+use tidegate_testkit::sim::drive;
 
 use crate::bench::{Bench, sync, text};
 
@@ -120,5 +121,20 @@ fn propagated_deletes_of_a_one_way_sync_remove_too() {
     bench.ok();
     bench.warehouse.delete("b");
     assert_eq!(bench.ok().to_platform.deleted, 1);
+    bench.quiet();
+}
+
+#[test]
+fn mirror_forgets_what_an_undo_removed_once_the_source_lacks_it_too() {
+    let mut bench = Bench::new(Sync { ledger: LedgerKind::Values, ..of(WriteMode::Mirror) });
+    fill(&bench, &["a"]);
+    let run = bench.run().run;
+    let undone = drive(&bench.world, bench.engine().undo(&bench.job(), &run)).unwrap();
+    assert_eq!(undone.run.books.to_platform.deleted, 1);
+    bench.quiet();
+    bench.warehouse.delete("a");
+    fill(&bench, &["b"]);
+    bench.ok();
+    assert_eq!(bench.flags("a"), None, "nobody has it any more, so nothing is left to delete");
     bench.quiet();
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::Instant;
@@ -21,8 +22,29 @@ pub trait Env: Send + Sync {
     async fn sleep(&self, millis: u64);
     /// A new empty scratch file, gone when dropped, for what does not fit the memory budget.
     fn scratch(&self) -> Result<Box<dyn Scratch>>;
+    /// Which process this is, where the system can tell it from every other there ever was.
+    fn process(&self) -> Option<ProcessId> {
+        None
+    }
+    /// Whether a process is surely gone. Only ever true of a process of this machine: of others nothing is known.
+    fn is_gone(&self, _process: &ProcessId) -> bool {
+        false
+    }
     /// A named point between two steps, where tests stop the process. Does nothing otherwise.
     fn failpoint(&self, _name: &'static str) {}
+}
+
+/// A process, told from every other: also from a later one that was given the same number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessId {
+    /// The machine, and where it keeps several sets of processes (containers), which of them.
+    pub host: String,
+    /// The machine's start: numbers of processes begin anew with it.
+    pub boot: String,
+    /// The process's number.
+    pub pid: i32,
+    /// When it started, in the machine's own ticks since its boot.
+    pub started: u64,
 }
 
 /// Scratch space: records are appended, then read back from the start, as often as wanted.

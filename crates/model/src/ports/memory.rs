@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::env::ProcessId;
 use crate::change::Reject;
 use crate::error::Result;
 use crate::record::{Fields, Key, RemoteId};
@@ -32,6 +33,26 @@ pub struct Lease {
     pub holder: String,
     /// Grows by one with each claim.
     pub epoch: i64,
+}
+
+/// Who claims a sync.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Unique per process.
+    pub name: String,
+    /// The process, where the system tells.
+    pub process: Option<ProcessId>,
+}
+
+/// Who holds a sync's lease now, and since which claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The holder.
+    pub holder: Holder,
+    /// The lease's epoch.
+    pub epoch: i64,
+    /// Its last sign of life.
+    pub seen_at: Instant,
 }
 
 /// A 128-bit keyed hash of what one side of a record last showed; all zero: nothing.
@@ -285,7 +306,16 @@ pub trait Memory: Send + Sync {
 
     /// Claims a sync. `Locked` (code `locked`, naming holder and expiry) while somebody else's lease lives, or for
     /// [`CALL_MS_MAX`] after its expiry, unless it was released.
-    async fn claim(&self, sync: &str, holder: &str, now: Instant) -> Result<Lease>;
+    async fn claim_as(&self, sync: &str, holder: &Holder, now: Instant) -> Result<Lease>;
+    /// Claims a sync for a holder without a process of its own.
+    async fn claim(&self, sync: &str, holder: &str, now: Instant) -> Result<Lease> {
+        self.claim_as(sync, &Holder { name: holder.to_owned(), process: None }, now).await
+    }
+    /// Who holds a sync's lease; `None` if it was given back or never claimed.
+    async fn held(&self, sync: &str) -> Result<Option<Held>>;
+    /// Claims a sync from a holder that is known to be gone, without waiting for its lease to end. Refused with
+    /// `Locked` if the sync was claimed since that epoch.
+    async fn take_over(&self, sync: &str, gone: i64, holder: &Holder, now: Instant) -> Result<Lease>;
     /// Keeps a lease alive.
     async fn heartbeat(&self, lease: &Lease, now: Instant) -> Result<()>;
     /// Gives a lease back.

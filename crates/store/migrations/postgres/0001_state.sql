@@ -15,6 +15,7 @@ CREATE TABLE syncs (
     name TEXT COLLATE "C" NOT NULL UNIQUE,
     epoch BIGINT NOT NULL,             -- grows by one with each claim; writes under an older one are refused
     holder TEXT COLLATE "C",                        -- who holds the lease; NULL: released
+    process TEXT COLLATE "C",                       -- the holder's process (JSON), where its system tells
     seen_at BIGINT NOT NULL,           -- last claim or heartbeat, the runner's clock
     expires_at BIGINT NOT NULL,        -- when the lease ends without a heartbeat
     shape_hash TEXT COLLATE "C" NOT NULL DEFAULT '',

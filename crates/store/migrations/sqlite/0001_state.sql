@@ -14,6 +14,7 @@ CREATE TABLE syncs (
     name TEXT NOT NULL UNIQUE,
     epoch INTEGER NOT NULL,             -- grows by one with each claim; writes under an older one are refused
     holder TEXT,                        -- who holds the lease; NULL: released
+    process TEXT,                       -- the holder's process (JSON), where its system tells
     seen_at INTEGER NOT NULL,           -- last claim or heartbeat, the runner's clock
     expires_at INTEGER NOT NULL,        -- when the lease ends without a heartbeat
     shape_hash TEXT NOT NULL DEFAULT '',

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use tidegate_model::error::{Error, ErrorKind, Result};
-use tidegate_model::ports::{CALL_MS_MAX, LEASE_MS, Lease};
+use tidegate_model::ports::{self as model, CALL_MS_MAX, Holder, LEASE_MS, Lease};
 use tidegate_model::time::Instant;
 
+use crate::code::{from_json, json};
 use crate::tx::{P, Tx};
 
 /// What a write under a lease needs to know of its sync.
@@ -36,7 +37,14 @@ fn lost(lease: &Lease, why: &str) -> Error {
     .hint("another run took over; this one ends, and what it left open is resumed there")
 }
 
-pub(crate) async fn claim<T: Tx>(tx: &mut T, sync: &str, holder: &str, now: Instant) -> Result<Lease> {
+/// Claims a sync. The lease of epoch `gone` is known to be nobody's any more: it need not run out.
+pub(crate) async fn claim<T: Tx>(
+    tx: &mut T,
+    sync: &str,
+    holder: &Holder,
+    gone: Option<i64>,
+    now: Instant,
+) -> Result<Lease> {
     tx.exec(
         "INSERT INTO syncs (name, epoch, seen_at, expires_at) VALUES ($1, 0, 0, 0) ON CONFLICT (name) DO NOTHING",
         &[P::Text(sync)],
@@ -47,16 +55,34 @@ pub(crate) async fn claim<T: Tx>(tx: &mut T, sync: &str, holder: &str, now: Inst
         return Err(Error::internal(format!("the row of sync {sync} vanished while it was claimed")));
     };
     let (epoch, owner, expires) = (row.int(0)?, row.opt_text(1)?, Instant(row.int(2)?));
-    if let Some(owner) = owner.filter(|owner| owner != holder) {
+    if let Some(owner) = owner.filter(|owner| *owner != holder.name && gone != Some(epoch)) {
         let free = expires.plus_millis(i64::try_from(CALL_MS_MAX).unwrap_or(i64::MAX));
         if now < free {
             return Err(taken(sync, &owner, expires, free.millis_since(now)));
         }
     }
     let epoch = epoch + 1;
-    let params = [P::Text(sync), P::Int(epoch), P::Text(holder), P::Int(now.0), P::Int(now.plus_millis(LEASE_MS).0)];
-    tx.exec("UPDATE syncs SET epoch = $2, holder = $3, seen_at = $4, expires_at = $5 WHERE name = $1", &params).await?;
-    Ok(Lease { sync: sync.to_owned(), holder: holder.to_owned(), epoch })
+    let process = holder.process.as_ref().map(|process| json("a process", process)).transpose()?;
+    let params = [
+        P::Text(sync),
+        P::Int(epoch),
+        P::Text(&holder.name),
+        P::text(process.as_deref()),
+        P::Int(now.0),
+        P::Int(now.plus_millis(LEASE_MS).0),
+    ];
+    let sql = "UPDATE syncs SET epoch = $2, holder = $3, process = $4, seen_at = $5, expires_at = $6 WHERE name = $1";
+    tx.exec(sql, &params).await?;
+    Ok(Lease { sync: sync.to_owned(), holder: holder.name.clone(), epoch })
+}
+
+/// Who holds a sync.
+pub(crate) async fn held<T: Tx>(tx: &mut T, sync: &str) -> Result<Option<model::Held>> {
+    let sql = "SELECT holder, process, epoch, seen_at FROM syncs WHERE name = $1 AND holder IS NOT NULL";
+    let Some(mut row) = tx.row(sql, &[P::Text(sync)]).await? else { return Ok(None) };
+    let process = row.opt_text(1)?.map(|text| from_json("a process", &text)).transpose()?;
+    let holder = Holder { name: row.text(0)?, process };
+    Ok(Some(model::Held { holder, epoch: row.int(2)?, seen_at: Instant(row.int(3)?) }))
 }
 
 fn taken(sync: &str, owner: &str, expires: Instant, wait_ms: i64) -> Error {
@@ -82,6 +108,6 @@ pub(crate) async fn heartbeat<T: Tx>(tx: &mut T, lease: &Lease, now: Instant) ->
 /// Giving back twice is the same as once.
 pub(crate) async fn release<T: Tx>(tx: &mut T, lease: &Lease) -> Result<()> {
     let held = verify(tx, lease).await?;
-    tx.exec("UPDATE syncs SET holder = NULL WHERE id = $1", &[P::Int(held.sync)]).await?;
+    tx.exec("UPDATE syncs SET holder = NULL, process = NULL WHERE id = $1", &[P::Int(held.sync)]).await?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tidegate_model::ErrorKind;
-use tidegate_model::ports::{CALL_MS_MAX, LEASE_MS, Memory};
+use tidegate_model::ports::{CALL_MS_MAX, Holder, LEASE_MS, Memory, ProcessId};
 
 use crate::base::*;
 
@@ -12,6 +12,7 @@ on_both!(
     a_living_lease_is_respected_until_the_longest_call_is_over,
     a_released_lease_is_free_at_once,
     a_heartbeat_keeps_a_lease_alive,
+    a_holder_that_is_gone_is_replaced_at_once,
     one_of_many_claimers_wins,
     writes_of_an_old_epoch_are_refused,
     an_unclaimed_sync_takes_no_writes,
@@ -49,6 +50,27 @@ async fn a_released_lease_is_free_at_once(place: &Place) {
     let error = store.heartbeat(&lease, at(101)).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::LeaseLost, "what was given back cannot be kept alive");
     assert_eq!(store.claim(SYNC, "b", at(101)).await.unwrap().epoch, 2);
+}
+
+async fn a_holder_that_is_gone_is_replaced_at_once(place: &Place) {
+    let store = place.open().await;
+    assert_eq!(store.held(SYNC).await.unwrap(), None);
+    let process = ProcessId { host: "h".to_owned(), boot: "b".to_owned(), pid: 7, started: u64::MAX };
+    let gone = Holder { name: "gone".to_owned(), process: Some(process) };
+    let lease = store.claim_as(SYNC, &gone, at(100)).await.unwrap();
+    let held = place.open().await.held(SYNC).await.unwrap().unwrap();
+    assert_eq!((&held.holder, held.epoch, held.seen_at), (&gone, lease.epoch, at(100)));
+    let heir = Holder { name: "heir".to_owned(), process: None };
+    let stale = store.take_over(SYNC, held.epoch - 1, &heir, at(101)).await.unwrap_err();
+    assert_eq!(stale.kind, ErrorKind::Locked, "of another epoch nothing is known");
+    let taken = store.take_over(SYNC, held.epoch, &heir, at(101)).await.unwrap();
+    assert_eq!(taken.epoch, held.epoch + 1);
+    assert_eq!(store.heartbeat(&lease, at(102)).await.unwrap_err().kind, ErrorKind::LeaseLost);
+    let late = store.take_over(SYNC, held.epoch, &gone, at(102)).await.unwrap_err();
+    assert_eq!(late.kind, ErrorKind::Locked, "another one was faster");
+    assert_eq!(store.held(SYNC).await.unwrap().unwrap().holder, heir, "the process goes with its holder");
+    store.release(&taken).await.unwrap();
+    assert_eq!(store.held(SYNC).await.unwrap(), None);
 }
 
 async fn a_heartbeat_keeps_a_lease_alive(place: &Place) {

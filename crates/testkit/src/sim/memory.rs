@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tidegate_model::error::Result;
 use tidegate_model::ports::{
-    Choice, HistoryEntry, IntentBatch, Lease, LedgerEntry, LedgerRecord, ListedConflict, ListedReject, Memory,
-    OpenSpan, Settlement, SyncState,
+    Choice, Held, HistoryEntry, Holder, IntentBatch, Lease, LedgerEntry, LedgerRecord, ListedConflict, ListedReject,
+    Memory, OpenSpan, Settlement, SyncState,
 };
 use tidegate_model::record::{Key, RemoteId};
 use tidegate_model::run::RunRecord;
@@ -52,7 +52,9 @@ macro_rules! handed_on {
 handed_on! {
     fn store_id() -> String;
     fn print_key() -> [u8; 16];
-    fn claim(sync: &str, holder: &str, now: Instant) -> Lease;
+    fn claim_as(sync: &str, holder: &Holder, now: Instant) -> Lease;
+    fn held(sync: &str) -> Option<Held>;
+    fn take_over(sync: &str, gone: i64, holder: &Holder, now: Instant) -> Lease;
     fn heartbeat(lease: &Lease, now: Instant) -> ();
     fn release(lease: &Lease) -> ();
     fn put_run(lease: &Lease, run: &RunRecord) -> ();

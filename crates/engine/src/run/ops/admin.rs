@@ -12,7 +12,7 @@ use crate::api::{Engine, Job};
 impl Engine {
     /// Forgets a sync's ledger and positions (recorded as a run); the number of entries that were dropped.
     pub async fn reset(&self, job: &Job, cursor: Option<Position>) -> Result<(RunRecord, u64)> {
-        let lease = self.memory.claim(&job.sync.name, &self.holder, self.env.now()).await?;
+        let lease = self.claim(job).await?;
         let done = async {
             let dropped = self.memory.state(&job.sync.name).await?.linked;
             let now = self.env.now();
@@ -46,7 +46,7 @@ impl Engine {
 
     /// Renames a key in the ledger, for a record held as `rekeyed`.
     pub async fn relink(&self, job: &Job, old: &Key, new: &Key) -> Result<()> {
-        let lease = self.memory.claim(&job.sync.name, &self.holder, self.env.now()).await?;
+        let lease = self.claim(job).await?;
         let done = self.memory.relink(&lease, old, new).await;
         self.memory.release(&lease).await?;
         if done? {
@@ -60,7 +60,7 @@ impl Engine {
 
     /// Takes over the sync's targets from another store.
     pub async fn adopt(&self, job: &Job) -> Result<()> {
-        let lease = self.memory.claim(&job.sync.name, &self.holder, self.env.now()).await?;
+        let lease = self.claim(job).await?;
         let done = async {
             let store = self.memory.store_id().await?;
             let fence = Fence { sync: job.sync.name.clone(), store, epoch: lease.epoch };
