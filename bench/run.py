@@ -85,14 +85,43 @@ def company_lake(path, rows):
     lake.close()
 
 
-def companies(bench):
-    """A full sync where nothing changed, against reading the same rows in key order with the sqlite3 shell."""
+def company_project(bench, name, rows):
+    """A project with so many companies in a SQLite lake, and a sync of them into a SQLite hub."""
     fields = "".join(f"  - {{ warehouse: {name}, platform: {'name' if name == 'name' else 'custom.' + name} }}\n" for name, _ in COMPANY_FIELDS)
-    folder = bench.project("companies", {"lake": "type: sqlite\npath: lake.db\n", "crm": "type: hub\nurl: sqlite:hub.db\n"},
+    folder = bench.project(name, {"lake": "type: sqlite\npath: lake.db\n", "crm": "type: hub\nurl: sqlite:hub.db\n"},
                            {"companies": "warehouse: { connection: lake, relation: companies }\nplatform: { connection: crm, model: company }\n"
                                          "direction: to_platform\nkey: { warehouse: company_id, platform: externalId }\nfields:\n" + fields})
+    company_lake(os.path.join(folder, "lake.db"), rows)
+    return folder
+
+
+def size_gb(folder):
+    """What a folder holds, in GB."""
+    return sum(os.path.getsize(os.path.join(place, file)) for place, _, files in os.walk(folder) for file in files) / 1e9
+
+
+def growth(bench):
+    """A full sync where nothing changed, of so many companies and of ten times as many: time grows no faster than the rows."""
+    took = {}
+    for rows in (bench.rows, bench.rows * 10):
+        folder = company_project(bench, f"growth{rows}", rows)
+        loaded, peak, _ = bench.tidegate(folder, "run", "companies", "--quiet")
+        print(f"      first load of {rows} companies: {loaded:.1f} s = {rows / loaded:.0f} records/s, peak {peak:.0f} MB, {size_gb(folder):.2f} GB on disk", flush=True)
+        seconds, peak, out = bench.tidegate(folder, "run", "companies", "--json")
+        told = json.loads(out.strip().splitlines()[-1])
+        assert told["unchanged"] == rows and told["sent"] == 0, told
+        print(f"      full sync of {rows} companies, nothing changed: {seconds:.1f} s = {rows / seconds:.0f} records/s, peak {peak:.0f} MB", flush=True)
+        took[rows] = (seconds, peak)
+        shutil.rmtree(folder)
+    (few, _), (many, peak) = took[bench.rows], took[bench.rows * 10]
+    # 5% for what a shared machine does to two measurements minutes apart.
+    bench.report(f"full sync of {bench.rows * 10} companies against 10 x that of {bench.rows}", many, few * 10, 1.05, peak, 256)
+
+
+def companies(bench):
+    """A full sync where nothing changed, against reading the same rows in key order with the sqlite3 shell."""
+    folder = company_project(bench, "companies", bench.rows)
     lake = os.path.join(folder, "lake.db")
-    company_lake(lake, bench.rows)
     seconds, peak, _ = bench.tidegate(folder, "run", "companies", "--quiet")
     print(f"      first load of {bench.rows} companies x 10 fields: {seconds:.2f} s, peak {peak:.0f} MB", flush=True)
     query = "SELECT * FROM companies ORDER BY company_id"
@@ -274,7 +303,9 @@ def cold_start(bench):
     bench.report("CLI cold start (median of 20) against 50 ms", sorted(times)[10], 0.05, 1.0)
 
 
-ALL = {"cold_start": cold_start, "companies": companies, "usage_sqlite": usage_sqlite, "usage_postgres": usage_postgres}
+ALL = {"cold_start": cold_start, "companies": companies, "growth": growth, "usage_sqlite": usage_sqlite, "usage_postgres": usage_postgres}
+# Only by name: at the default size it needs 8 GB of disk and a quarter of an hour.
+LARGE = {"growth"}
 
 
 def main():
@@ -287,7 +318,7 @@ def main():
     folder = tempfile.mkdtemp(prefix="tidegate-bench-")
     bench = Bench(os.path.abspath(options.binary), options.rows, folder, not options.no_peers)
     try:
-        for name in options.names or ALL:
+        for name in options.names or (name for name in ALL if name not in LARGE):
             if name not in ALL:
                 sys.exit(f"no benchmark {name}; there are {', '.join(ALL)}")
             ALL[name](bench)

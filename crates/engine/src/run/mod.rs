@@ -1,5 +1,6 @@
 //! Doing, with effects: one run of one sync from claim to settle, and the other operations on a sync.
 
+mod ask;
 mod batch;
 pub mod columnar;
 mod context;
@@ -16,6 +17,7 @@ mod resume;
 pub(crate) mod retry;
 mod rows;
 mod send;
+mod settle;
 mod sink;
 mod sorted;
 mod spans;

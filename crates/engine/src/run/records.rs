@@ -20,7 +20,8 @@ use super::retry;
 use super::sink::Sink;
 use super::spans;
 
-/// How often a detection is begun in one run.
+/// How often a detection is begun in one run. It is begun anew and not resumed: a platform's read cannot go on after a
+/// key (its port offers no such thing), and what was concluded from half a read of one side would have to be taken back.
 const DETECTIONS_MAX: u32 = 4;
 
 /// Runs a sync of records.
@@ -105,7 +106,7 @@ fn ahead(ctx: &Ctx, sink: &mut Sink<'_>, run: &mut RunRecord) -> Result<()> {
     while let Some(verdict) = sink.next()? {
         delivery.not_reached([verdict])?;
     }
-    run.books.add(&delivery.books);
+    run.books.add(delivery.books());
     run.books.add(&sink.books);
     Ok(())
 }
@@ -120,8 +121,10 @@ async fn deliver(ctx: &Ctx, plan: &Plan, mut sink: Sink<'_>, run: &mut RunRecord
     let mut outcome = Ok(());
     let mut next = sink.next_batch(size)?;
     while let Some(batch) = next {
-        if outcome.is_ok() {
-            outcome = ctx.options.cancel.check();
+        if outcome.is_ok()
+            && let Err(cancelled) = ctx.options.cancel.check()
+        {
+            outcome = spans::end(&mut delivery).await.and(Err(cancelled));
         }
         if outcome.is_err() {
             delivery.not_reached(batch.verdicts)?;
@@ -129,15 +132,16 @@ async fn deliver(ctx: &Ctx, plan: &Plan, mut sink: Sink<'_>, run: &mut RunRecord
             continue;
         }
         // While the store and the target have this batch, the next one is unpacked.
-        let (sent, after) = join(delivery.batch(batch), async { sink.next_batch(size) }).await;
+        let (sent, after) = join(delivery.next(batch), async { sink.next_batch(size) }).await;
         (outcome, next) = (sent, after?);
-        if outcome.is_ok()
-            && let Some(stop) = delivery.stop.take()
-        {
-            outcome = Err(stop);
+        if outcome.is_ok() && delivery.stop.is_some() {
+            outcome = spans::end(&mut delivery).await;
         }
     }
-    run.books.add(&delivery.books);
+    if outcome.is_ok() {
+        outcome = spans::end(&mut delivery).await;
+    }
+    run.books.add(delivery.books());
     run.books.add(&sink.books);
     outcome?;
     close(ctx, plan, span, sink, moves).await

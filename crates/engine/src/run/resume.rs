@@ -5,9 +5,10 @@ use tidegate_model::ports::{OpenSpan, Settlement};
 use tidegate_model::run::{Books, RunRecord};
 use tidegate_model::span::Span;
 
+use super::ask::{Answers, Intended};
 use super::batch::Batch;
 use super::context::Ctx;
-use super::deliver::{Answers, Delivery};
+use super::deliver::Delivery;
 use super::spans;
 
 /// Resolves the spans that an earlier run of records left open: answered batches are settled, the others are sent
@@ -37,10 +38,11 @@ async fn batches(ctx: &Ctx, open: &OpenSpan) -> Result<Books> {
             None => Answers::default(),
         };
         ctx.engine.env.failpoint("resume.batch");
-        delivery.carry_out(batch.number, verdicts, answers, true).await?;
+        let intended = Intended { number: Some(batch.number), verdicts, answers };
+        delivery.carry_out(intended, true).await?;
     }
     match delivery.stop.take() {
         Some(error) => Err(error),
-        None => Ok(delivery.books),
+        None => Ok(delivery.books().clone()),
     }
 }

@@ -33,6 +33,12 @@ pub(crate) async fn close(ctx: &Ctx, span: Span, rest: Settlement) -> Result<()>
     ctx.engine.memory.settle(&ctx.lease, &settlement).await
 }
 
+/// Settles what is answered, and says why delivery ended early, if it did.
+pub(crate) async fn end(delivery: &mut Delivery<'_>) -> Result<()> {
+    delivery.finish().await?;
+    delivery.stop.take().map_or(Ok(()), Err)
+}
+
 /// What is done about records that changed under our hands.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IfMissed {
@@ -64,16 +70,19 @@ pub(crate) async fn deliver(
             continue;
         }
         outcome = match missed {
-            IfMissed::LookAgain => delivery.batch(Batch::of(batch)?).await,
-            IfMissed::LeaveAlone => delivery.once(Batch::of(batch)?, true).await.map(drop),
+            IfMissed::LookAgain => delivery.next(Batch::of(batch)?).await,
+            IfMissed::LeaveAlone => delivery.once(Batch::of(batch)?).await,
         };
-        if let (Ok(()), Some(stop)) = (&outcome, delivery.stop.take()) {
-            outcome = Err(stop);
+        if outcome.is_ok() && delivery.stop.is_some() {
+            outcome = end(&mut delivery).await;
         }
     }
-    run.books.add(&delivery.books);
+    if outcome.is_ok() {
+        outcome = end(&mut delivery).await;
+    }
+    run.books.add(delivery.books());
     outcome?;
-    let stale = std::mem::take(&mut delivery.stale);
+    let stale = delivery.stale();
     close(ctx, span, Settlement::default()).await?;
     Ok(stale)
 }

@@ -1,0 +1,156 @@
+//! The first half of delivering a batch: its intents are committed, both sides are asked, their answers journalled.
+
+use tidegate_model::change::{Change, Outcome};
+use tidegate_model::error::{Error, Result};
+use tidegate_model::ports::IntentBatch;
+use tidegate_model::run::{Books, Counts};
+use tidegate_model::span::{OpId, Span};
+use tidegate_model::sync::Target;
+use tidegate_model::time::Instant;
+
+use crate::plan::reconcile::Verdict;
+
+use super::batch::Batch;
+use super::context::Ctx;
+use super::send::{Sent, send};
+
+/// The journalled answers of one batch, both directions.
+#[derive(Default, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Answers {
+    pub platform: Option<Vec<Outcome>>,
+    pub warehouse: Option<Vec<Outcome>>,
+}
+
+/// A batch whose intents are committed, with what an earlier run heard of it.
+pub(crate) struct Intended {
+    /// Its number; none if nothing is to be sent.
+    pub number: Option<u32>,
+    pub verdicts: Vec<Verdict>,
+    pub answers: Answers,
+}
+
+/// A batch that was answered and waits for its settlement.
+pub(crate) struct Heard {
+    pub number: Option<u32>,
+    pub verdicts: Vec<Verdict>,
+    pub answers: Answers,
+    /// Before it was sent. A record may be written twice in a run (resumed, or looked at again): what stood there before
+    /// this write is older than this instant, and not than the run's beginning.
+    pub sent_at: Instant,
+    /// Calls made.
+    pub requests: Books,
+    /// Why nothing more should be sent.
+    pub stop: Option<Error>,
+}
+
+impl Heard {
+    /// What the answers count for the reject guard, before they are settled.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for outcome in [&self.answers.platform, &self.answers.warehouse].into_iter().flatten().flatten() {
+            let sent = !matches!(outcome, Outcome::Retry(_) | Outcome::Missed { .. });
+            counts.sent += u64::from(sent);
+            counts.refused += u64::from(matches!(outcome, Outcome::Rejected(_)));
+        }
+        counts
+    }
+}
+
+/// Asks for batch after batch within an open span.
+pub(crate) struct Asking<'a> {
+    ctx: &'a Ctx,
+    span: &'a Span,
+    number: u32,
+}
+
+impl<'a> Asking<'a> {
+    /// Begins with a batch of this number.
+    pub fn new(ctx: &'a Ctx, span: &'a Span, number: u32) -> Self {
+        Self { ctx, span, number }
+    }
+
+    /// Commits a batch's intents.
+    pub async fn intend(&mut self, mut batch: Batch) -> Result<Intended> {
+        if !batch.verdicts.iter().any(Verdict::writes) {
+            return Ok(Intended { number: None, verdicts: batch.verdicts, answers: Answers::default() });
+        }
+        let env = &self.ctx.engine.env;
+        let (number, payload) = (self.number, batch.journal()?);
+        let intents = IntentBatch { span: self.span.id.clone(), number, to: Target::Platform, payload, answer: None };
+        env.failpoint("deliver.before_intend");
+        self.ctx.engine.memory.intend(&self.ctx.lease, &intents).await?;
+        env.failpoint("deliver.intended");
+        self.number += 1;
+        Ok(Intended { number: Some(number), verdicts: batch.verdicts, answers: Answers::default() })
+    }
+
+    /// Sends a batch whose intents are committed, as far as it was not answered before.
+    pub async fn ask(&self, intended: Intended) -> Result<Heard> {
+        let env = &self.ctx.engine.env;
+        let Intended { number, verdicts, answers } = intended;
+        let (requests, sent_at) = (Books::default(), env.now());
+        let mut heard = Heard { number, verdicts, answers, sent_at, requests, stop: None };
+        let Some(number) = number else { return Ok(heard) };
+        let op = self.span.op(number);
+        if heard.answers.platform.is_none() {
+            let changes = heard.verdicts.iter_mut().filter_map(|verdict| verdict.to_platform.change.as_mut());
+            let changes = changes.map(carried).collect();
+            let outcomes = self.send(&mut heard, Target::Platform, changes, &OpId(format!("{}/p", op.0))).await;
+            env.failpoint("deliver.sent_platform");
+            self.journal(&mut heard.answers, number, Target::Platform, outcomes).await?;
+            env.failpoint("deliver.answered_platform");
+        }
+        if heard.answers.warehouse.is_none() && heard.stop.is_none() {
+            let told = heard.answers.platform.as_deref().unwrap_or_default();
+            let changes = warehouse_changes(&mut heard.verdicts, told);
+            let outcomes = self.send(&mut heard, Target::Warehouse, changes, &OpId(format!("{}/w", op.0))).await;
+            env.failpoint("deliver.sent_warehouse");
+            self.journal(&mut heard.answers, number, Target::Warehouse, outcomes).await?;
+            env.failpoint("deliver.answered_warehouse");
+        }
+        Ok(heard)
+    }
+
+    async fn send(&self, heard: &mut Heard, to: Target, changes: Vec<Change>, op: &OpId) -> Vec<Outcome> {
+        if changes.is_empty() {
+            return Vec::new();
+        }
+        let Sent { outcomes, requests, stop } = send(self.ctx, to, &changes, op).await;
+        heard.requests.of(to).requests += requests;
+        heard.stop = heard.stop.take().or(stop);
+        outcomes
+    }
+
+    /// Takes what a side answered, and journals it; where nothing was asked, there is nothing to journal.
+    async fn journal(&self, answers: &mut Answers, number: u32, to: Target, outcomes: Vec<Outcome>) -> Result<()> {
+        let asked = !outcomes.is_empty();
+        match to {
+            Target::Platform => answers.platform = Some(outcomes),
+            Target::Warehouse => answers.warehouse = Some(outcomes),
+        }
+        if !asked {
+            return Ok(());
+        }
+        let bytes = postcard::to_allocvec(answers).map_err(|e| Error::internal("write answers").cause(e))?;
+        self.ctx.engine.memory.answer(&self.ctx.lease, &self.span.id, number, &bytes).await
+    }
+}
+
+/// The change as it is sent. Its fields go with it: what settles a record are its writes.
+fn carried(change: &mut Change) -> Change {
+    let fields = std::mem::take(&mut change.fields);
+    Change { fields, ..change.clone() }
+}
+
+/// Changes for the warehouse, but for records of which the platform's part was missed.
+fn warehouse_changes(verdicts: &mut [Verdict], platform: &[Outcome]) -> Vec<Change> {
+    let mut outcomes = platform.iter();
+    let mut changes = Vec::new();
+    for verdict in verdicts {
+        let missed = verdict.to_platform.change.is_some() && matches!(outcomes.next(), Some(Outcome::Missed { .. }));
+        if !missed && let Some(change) = &mut verdict.to_warehouse.change {
+            changes.push(carried(change));
+        }
+    }
+    changes
+}

@@ -1,0 +1,192 @@
+//! The second half of delivering a batch: its answers become ledger entries, rejects, history and counts, in one
+//! transaction of the store.
+
+use tidegate_model::change::Outcome;
+use tidegate_model::error::Result;
+use tidegate_model::ports::{Progress, Settlement};
+use tidegate_model::record::Key;
+use tidegate_model::run::Books;
+use tidegate_model::span::Span;
+use tidegate_model::sync::{Target, WriteMode};
+
+use crate::plan::reconcile::{Answered, Class, Rules, Settled, TargetPlan, Verdict, settle};
+
+use super::ask::{Answers, Heard};
+use super::context::Ctx;
+
+/// Settles batch after batch within an open span.
+pub(crate) struct Settling<'a> {
+    ctx: &'a Ctx,
+    span: &'a Span,
+    /// Counts of everything settled, and of what was not reached.
+    pub books: Books,
+    /// Records that were not what the plan thought, and stayed so.
+    pub stale: Vec<Key>,
+    done: u64,
+    total: u64,
+}
+
+impl<'a> Settling<'a> {
+    pub fn new(ctx: &'a Ctx, span: &'a Span, total: u64) -> Self {
+        Self { ctx, span, books: Books::default(), stale: Vec::new(), done: 0, total }
+    }
+
+    /// Counts verdicts that the run does not come to.
+    pub fn not_reached(&mut self, verdicts: impl IntoIterator<Item = Verdict>) -> Result<()> {
+        let rules = self.ctx.rules();
+        for verdict in verdicts {
+            let settled = settle(&rules, verdict, Answered::NotReached, Answered::NotReached)?;
+            self.books.add(&settled.books);
+        }
+        Ok(())
+    }
+
+    /// Settles a batch with what was answered. Returns the records to be looked at again; none after the last look.
+    pub async fn settle(&mut self, heard: Heard, last: bool) -> Result<Vec<Missed>> {
+        let env = &self.ctx.engine.env;
+        let sent = heard.number.is_some();
+        let (settlement, missed) = self.settlement(heard, last)?;
+        self.books.add(&settlement.books);
+        env.failpoint("deliver.before_settle");
+        self.ctx.engine.memory.settle(&self.ctx.lease, &settlement).await?;
+        if sent {
+            env.failpoint("deliver.settled");
+        }
+        let rejected = self.books.total().rejected;
+        let progress = Progress { phase: "write", rows: self.done, total: Some(self.total), rejected };
+        self.ctx.engine.listener.progress(&self.ctx.sync.name, &progress);
+        Ok(missed)
+    }
+
+    fn settlement(&mut self, heard: Heard, last: bool) -> Result<(Settlement, Vec<Missed>)> {
+        let ctx = self.ctx;
+        let rules = Rules { now: heard.sent_at, ..ctx.rules() };
+        let batch = heard.number.map(|number| (self.span.id.clone(), number));
+        let mut settlement = Settlement { run: ctx.run.clone(), batch, ..Settlement::default() };
+        settlement.entries.reserve(heard.verdicts.len());
+        let mut missed = Vec::new();
+        let mut dealt = Dealt::new(heard.answers);
+        for verdict in heard.verdicts {
+            let one = dealt.next(&verdict);
+            let settled = match self.sort_missed(verdict, one, last) {
+                Sorted::Settle(verdict, platform, warehouse) => settle(&rules, *verdict, platform, warehouse)?,
+                Sorted::Again(again, part) => {
+                    missed.push(*again);
+                    let Some((verdict, platform)) = part else { continue };
+                    settle(&rules, *verdict, platform, Answered::Nothing)?
+                }
+            };
+            self.done += 1;
+            add(ctx, &mut settlement, settled);
+        }
+        Ok((settlement, missed))
+    }
+
+    /// A record that changed under our hands is looked at again; what the other direction did is kept.
+    fn sort_missed(&mut self, mut verdict: Verdict, one: (Answered, Answered), last: bool) -> Sorted {
+        let is_missed = |answered: &Answered| matches!(answered, Answered::Outcome(Outcome::Missed { .. }));
+        let (platform, warehouse) = one;
+        let (on_platform, in_warehouse) = (is_missed(&platform), is_missed(&warehouse));
+        let again = (on_platform || in_warehouse) && !last && self.again(&verdict, &platform, &warehouse);
+        if last && (on_platform || in_warehouse) {
+            self.stale.push(verdict.key.clone());
+        }
+        if !again {
+            return Sorted::Settle(Box::new(verdict), platform, warehouse);
+        }
+        if on_platform {
+            // Nothing was sent to the warehouse for it yet: the whole record is looked at again.
+            let gone = !self.ctx.sync.two_way() && is_gone(&platform);
+            return Sorted::Again(Box::new(Missed { verdict, counted: None, gone }), None);
+        }
+        let original = verdict.clone();
+        verdict.to_warehouse = TargetPlan::of(Class::Aside);
+        verdict.open = true;
+        let gone = !self.ctx.sync.two_way() && is_gone(&warehouse);
+        let counted = Some(Target::Platform);
+        let again = Box::new(Missed { verdict: original, counted, gone });
+        Sorted::Again(again, Some((Box::new(verdict), platform)))
+    }
+
+    /// Whether another look can change anything.
+    fn again(&self, verdict: &Verdict, platform: &Answered, warehouse: &Answered) -> bool {
+        if self.ctx.sync.two_way() {
+            return true;
+        }
+        // A linked record that somebody removed is created again by an upsert.
+        let upsert = matches!(self.ctx.sync.write, WriteMode::Upsert | WriteMode::Mirror);
+        upsert && (is_gone(platform) || is_gone(warehouse)) && verdict.writes()
+    }
+}
+
+fn is_gone(answered: &Answered) -> bool {
+    matches!(answered, Answered::Outcome(Outcome::Missed { now: None, .. }))
+}
+
+/// A record to be looked at again.
+pub(crate) struct Missed {
+    pub verdict: Verdict,
+    /// The direction that has been settled and counted.
+    pub counted: Option<Target>,
+    /// The target of a one-way sync does not have it any more.
+    pub gone: bool,
+}
+
+enum Sorted {
+    Settle(Box<Verdict>, Answered, Answered),
+    /// To be looked at again, with the part that is settled now.
+    Again(Box<Missed>, Option<(Box<Verdict>, Answered)>),
+}
+
+/// Deals the answers out to the records, in the order in which their changes were sent.
+struct Dealt {
+    platform: Option<std::vec::IntoIter<Outcome>>,
+    warehouse: Option<std::vec::IntoIter<Outcome>>,
+}
+
+impl Dealt {
+    fn new(answers: Answers) -> Self {
+        Self { platform: answers.platform.map(Vec::into_iter), warehouse: answers.warehouse.map(Vec::into_iter) }
+    }
+
+    fn next(&mut self, verdict: &Verdict) -> (Answered, Answered) {
+        let deal = |outcomes: &mut Option<std::vec::IntoIter<Outcome>>| match outcomes {
+            Some(outcomes) => outcomes.next().map_or(Answered::NotReached, Answered::Outcome),
+            None => Answered::NotReached,
+        };
+        let platform = match verdict.to_platform.change {
+            Some(_) => deal(&mut self.platform),
+            None => Answered::Nothing,
+        };
+        let missed = matches!(platform, Answered::Outcome(Outcome::Missed { .. }));
+        let warehouse = match verdict.to_warehouse.change {
+            Some(_) if missed => Answered::NotReached,
+            Some(_) => deal(&mut self.warehouse),
+            None => Answered::Nothing,
+        };
+        (platform, warehouse)
+    }
+}
+
+/// Adds one record's settlement to a batch's.
+fn add(ctx: &Ctx, settlement: &mut Settlement, one: Settled) {
+    let key = match (&one.record, one.remove) {
+        (Some(record), _) => Some(record.entry.key.clone()),
+        _ => None,
+    };
+    if one.remove {
+        settlement.removed.extend(one.removed_key.clone());
+    }
+    let key = key.or(one.removed_key);
+    if let Some(key) = key
+        && (ctx.rejected.contains(&key) || ctx.resumed.load(std::sync::atomic::Ordering::Relaxed))
+    {
+        settlement.delivered_to.extend(one.delivered_to.iter().map(|to| (key.clone(), *to)));
+    }
+    settlement.entries.extend(one.record);
+    settlement.rejects.extend(one.rejects);
+    settlement.conflicts.extend(one.conflicts);
+    settlement.settled_conflicts.extend(one.settled_conflicts);
+    settlement.history.extend(one.history);
+    settlement.books.add(&one.books);
+}
