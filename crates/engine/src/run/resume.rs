@@ -43,6 +43,6 @@ async fn batches(ctx: &Ctx, open: &OpenSpan) -> Result<Books> {
     }
     match delivery.stop.take() {
         Some(error) => Err(error),
-        None => Ok(delivery.books().clone()),
+        None => Ok(*delivery.books()),
     }
 }
