@@ -7,6 +7,7 @@ mod cmd;
 mod demo;
 #[cfg(feature = "failpoints")]
 mod failpoints;
+mod log;
 mod out;
 mod process;
 mod project;

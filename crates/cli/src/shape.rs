@@ -6,7 +6,7 @@ use tidegate_engine::{Drift, PlanSummary, PlannedChange, Why, WhyField};
 use tidegate_model::change::Reject;
 use tidegate_model::ports::{Conflict, ConflictState, HistoryEntry, ListedConflict, ListedReject};
 use tidegate_model::run::Books;
-use tidegate_model::sync::{Direction, Target};
+use tidegate_model::sync::{Direction, FieldSource, Sync, Target};
 use tidegate_model::value::Value;
 
 use crate::out::Object;
@@ -17,6 +17,26 @@ pub fn side(target: Target) -> &'static str {
         Target::Warehouse => "warehouse",
         Target::Platform => "platform",
     }
+}
+
+/// What stands in the place of a value that is never shown.
+const HIDDEN: &str = "***";
+
+/// Whether a name, the platform's or the warehouse's, belongs to a field under `redact:`.
+pub fn hides(sync: &Sync, name: &str) -> bool {
+    let column = FieldSource::Column(name.to_owned());
+    let of = |field: &&tidegate_model::sync::FieldMap| field.source == column && sync.redact.contains(&field.platform);
+    sync.redact.iter().any(|hidden| hidden == name) || sync.field_list().iter().any(|field| of(&field))
+}
+
+/// A planned change as it may be shown: the engine leaves hidden values out, which looks like a field that is cleared.
+pub fn hidden(sync: &Sync, change: &PlannedChange) -> PlannedChange {
+    let mut change = change.clone();
+    for field in change.fields.iter_mut().filter(|field| hides(sync, &field.field)) {
+        field.from = Some(Value::Text(HIDDEN.into()));
+        field.to = Some(Value::Text(HIDDEN.into()));
+    }
+    change
 }
 
 fn json(value: Option<&Value>) -> Json {
@@ -75,14 +95,15 @@ pub fn books(sync: &str, books: &Books) -> Object {
 }
 
 /// A write that was carried out, in the shape of the plan's line for it.
-pub fn done(entry: &HistoryEntry) -> Object {
+pub fn done(sync: &Sync, entry: &HistoryEntry) -> Object {
     let mut fields = Object::default();
     for (name, to) in entry.after.iter() {
         let mut pair = Object::default();
+        let shown = |value: &Value| if hides(sync, name) { HIDDEN.into() } else { value.to_json() };
         if let Some(from) = entry.before.get(name) {
-            pair.put("from", from.to_json());
+            pair.put("from", shown(from));
         }
-        pair.put("to", to.to_json());
+        pair.put("to", shown(to));
         fields.nest(name.to_string(), pair);
     }
     let action = match entry.effect.as_str() {
@@ -97,11 +118,12 @@ pub fn done(entry: &HistoryEntry) -> Object {
 }
 
 /// A difference that `verify` found, in the shape of a plan's line that mends it.
-pub fn drift(drift: &Drift) -> Object {
+pub fn drift(sync: &Sync, drift: &Drift) -> Object {
     let mut fields = Object::default();
     if let Some(field) = &drift.field {
         let mut pair = Object::default();
-        pair.put("from", json(drift.found.as_ref())).put("to", json(drift.expected.as_ref()));
+        let shown = |value: Option<&Value>| if hides(sync, field) { HIDDEN.into() } else { json(value) };
+        pair.put("from", shown(drift.found.as_ref())).put("to", shown(drift.expected.as_ref()));
         fields.nest(field.clone(), pair);
     }
     let mut line = Object::default();
@@ -123,7 +145,7 @@ pub fn conflict_state(conflict: &Conflict) -> &'static str {
 pub fn conflict(listed: &ListedConflict, redact: &[String]) -> Object {
     let conflict = &listed.conflict;
     let hidden = conflict.field.as_ref().is_some_and(|field| redact.contains(field));
-    let shown = |value: Option<&Value>| if hidden { Json::from("***") } else { json(value) };
+    let shown = |value: Option<&Value>| if hidden { Json::from(HIDDEN) } else { json(value) };
     let mut line = Object::default();
     line.put("sync", listed.sync.clone())
         .put("key", conflict.key.as_str())
@@ -161,7 +183,7 @@ pub fn direction(direction: Direction) -> &'static str {
 }
 
 /// Everything about one record; the planned changes in the shape of a plan's lines.
-pub fn why(why: &Why) -> WhyLine<'_> {
+pub fn why<'a>(sync: &Sync, why: &'a Why) -> WhyLine<'a> {
     WhyLine {
         sync: &why.sync,
         key: &why.key,
@@ -171,7 +193,7 @@ pub fn why(why: &Why) -> WhyLine<'_> {
         history: &why.history,
         rejects: &why.rejects,
         conflicts: &why.conflicts,
-        next: why.next.iter().map(change).collect(),
+        next: why.next.iter().map(|next| change(&hidden(sync, next))).collect(),
         verdict: &why.verdict,
     }
 }

@@ -73,12 +73,17 @@ fn make_private_dir(dir: &std::path::Path) -> Result<()> {
 impl Workshop {
     /// Finds, reads and checks the project, and opens its state.
     pub async fn open(app: &App) -> Result<Self, Failure> {
+        Self::open_with(app, Watcher::new(&app.out)).await
+    }
+
+    /// The same, with somebody else who listens to runs.
+    pub async fn open_with(app: &App, watcher: Watcher) -> Result<Self, Failure> {
         let root = project::root(app)?;
         let root = std::path::absolute(&root).unwrap_or(root);
         let project = project::load(&root)?;
         let url = project::state_url(&root, &project)?;
         let store = Arc::new(open_store(&url).await?);
-        Ok(Self::of(root, project, store, Arc::new(Watcher::new(&app.out))))
+        Ok(Self::of(root, project, store, Arc::new(watcher)))
     }
 
     /// The same, of parts that are open already.

@@ -12,10 +12,20 @@ mod exits;
 #[cfg(feature = "failpoints")]
 #[path = "e2e/failpoints.rs"]
 mod failpoints;
+#[path = "e2e/full_disk.rs"]
+mod full_disk;
 #[path = "e2e/help.rs"]
 mod help;
 #[path = "e2e/housekeeping.rs"]
 mod housekeeping;
+#[path = "e2e/postgres.rs"]
+mod postgres;
+#[path = "e2e/privacy.rs"]
+mod privacy;
+#[path = "e2e/refusals.rs"]
+mod refusals;
+#[path = "e2e/serve_log.rs"]
+mod serve_log;
 #[path = "e2e/shapes.rs"]
 mod shapes;
 #[path = "e2e/signals.rs"]

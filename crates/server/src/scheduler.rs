@@ -103,7 +103,7 @@ impl Scheduler {
                 for decision in &decisions {
                     self.watch.decided(decision);
                     if decision.due.is_some() && self.board.push(&decision.sync) {
-                        tracing::debug!(sync = decision.sync, "queued");
+                        tracing::debug!(sync = decision.sync, "{}: queued", decision.sync);
                     }
                 }
                 if self.status.store_is_down() {
@@ -192,7 +192,7 @@ impl Scheduler {
 
     fn start(&mut self) {
         while let Some((sync, cancel)) = self.board.take(&self.project.before, self.options.parallel_runs.max(1)) {
-            tracing::info!(sync, trigger = "schedule", "run starts");
+            tracing::info!(sync, trigger = "schedule", "{sync}: a run starts");
             let ask = RunAsk { sync: sync.clone(), trigger: "schedule".to_owned(), full: false, cancel };
             let runner = Arc::clone(&self.runner);
             let task = self.tasks.spawn(async move { runner.run(ask).await });
@@ -218,7 +218,7 @@ impl Scheduler {
         match outcome {
             Ok(run) => self.run_ended(&sync, &run, now, stopping).await,
             Err(error) => {
-                tracing::debug!(sync, ms = now.millis_since(started), "run did not begin");
+                tracing::debug!(sync, ms = now.millis_since(started), "{sync}: the run did not begin");
                 self.watch.not_begun(&sync, &error);
                 self.status.measure(|metrics| metrics.run_not_begun(&sync, error.code()));
                 let attempt = self.attempts.entry(sync).or_default();
@@ -249,7 +249,7 @@ impl Scheduler {
         }
         let note = cut_short.then_some("stopped with the process");
         if let Err(error) = self.state.set_setting(&resume(sync), note).await {
-            tracing::warn!(sync, code = error.code(), "the state could not be told how the run ended: {error}");
+            tracing::warn!(sync, code = error.code(), "{sync}: the state could not be told how the run ended: {error}");
         }
     }
 
@@ -283,7 +283,10 @@ impl Scheduler {
             () = drain => {}
         }
         for (sync, _) in self.at_work.values() {
-            tracing::warn!(sync, "the run did not reach a safe point in time and is dropped; the next one goes on");
+            tracing::warn!(
+                sync,
+                "{sync}: the run did not reach a safe point in time and is dropped; the next one goes on"
+            );
         }
         self.tasks.abort_all();
     }

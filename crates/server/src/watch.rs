@@ -57,7 +57,7 @@ impl Watch {
             held = total.held,
             unknown = total.unknown,
             duration_ms = run.finished_at.map_or(0, |end| end.millis_since(run.started_at)),
-            "run ended"
+            "{sync}: the run ended, {status}"
         );
         let failed = match run.status {
             RunStatus::Failed | RunStatus::Unbalanced => true,
@@ -68,7 +68,7 @@ impl Watch {
             Some(error) => (error.code.as_str(), error.message.as_str(), error.hint.as_deref().unwrap_or("")),
             None => ("", status, ""),
         };
-        self.failing(sync, failed, code, message, hint);
+        self.failing(sync, Some(&run.run), failed, code, message, hint);
     }
     /// Says why a run could not begin.
     pub(crate) fn not_begun(&mut self, sync: &str, error: &Error) {
@@ -76,14 +76,14 @@ impl Watch {
             tracing::info!(sync, code = error.code(), "{sync} is at work elsewhere: {error}");
             return;
         }
-        self.failing(sync, true, error.code(), &error.to_string(), error.hint.as_deref().unwrap_or(""));
+        self.failing(sync, None, true, error.code(), &error.to_string(), error.hint.as_deref().unwrap_or(""));
     }
-    fn failing(&mut self, sync: &str, failed: bool, code: &str, message: &str, hint: &str) {
+    fn failing(&mut self, sync: &str, run: Option<&str>, failed: bool, code: &str, message: &str, hint: &str) {
         let before = self.failing.insert(sync.to_owned(), failed).unwrap_or(false);
         match (before, failed) {
-            (false, true) => tracing::error!(sync, code, hint, "{sync} started failing: {message}"),
-            (true, true) => tracing::info!(sync, code, "{sync} is still failing: {message}"),
-            (true, false) => tracing::warn!(sync, "{sync} has recovered"),
+            (false, true) => tracing::error!(sync, run, code, hint, "{sync} started failing: {message}"),
+            (true, true) => tracing::info!(sync, run, code, "{sync} is still failing: {message}"),
+            (true, false) => tracing::warn!(sync, run, "{sync} has recovered"),
             (false, false) => {}
         }
     }

@@ -5,6 +5,7 @@
 //! SQL, once for both; `memory`, `jobs` and `secrets` are what the others call.
 
 mod code;
+mod copy;
 mod jobs;
 mod memory;
 mod ops;

@@ -14,3 +14,4 @@ mod records;
 mod sqlite;
 
 pub use list::{KindInfo, OpenContext, kinds, open};
+pub use postgres::Script;

@@ -9,7 +9,7 @@ use tidegate_model::sync::Sync;
 use crate::app::{App, Ending, Failure, block_on};
 use crate::cmd::plan::print;
 use crate::cmd::run::Report;
-use crate::out::Out;
+use crate::out::{Out, count};
 use crate::shape;
 use crate::workshop::Workshop;
 
@@ -59,7 +59,7 @@ pub async fn report(shop: &Workshop, out: &Out, sync: &Sync, applied: &Applied) 
             let Some((last, _)) = page.last() else { break };
             after = *last;
             for (_, entry) in &page {
-                out.json(&shape::done(entry))?;
+                out.json(&shape::done(sync, entry))?;
             }
         }
     }
@@ -67,9 +67,9 @@ pub async fn report(shop: &Workshop, out: &Out, sync: &Sync, applied: &Applied) 
         let mut stale = change.clone();
         "stale".clone_into(&mut stale.action);
         if out.json {
-            out.json(&shape::change(&stale))?;
+            out.json(&shape::change(&shape::hidden(sync, &stale)))?;
         } else {
-            print(out, &stale)?;
+            print(out, sync, &stale)?;
         }
     }
     for line in &applied.not_possible {
@@ -83,7 +83,8 @@ pub async fn report(shop: &Workshop, out: &Out, sync: &Sync, applied: &Applied) 
         report.finish()?;
     }
     if !applied.stale.is_empty() {
-        out.note(&format!("{} changes were left out: somebody changed the values since", applied.stale.len()));
+        let left = count(applied.stale.len() as u64, "change");
+        out.note(&format!("left out: {left}, because somebody changed the values since"));
     }
     Ok(applied.run.status.exit_code())
 }

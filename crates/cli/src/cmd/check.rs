@@ -1,5 +1,7 @@
 //! `check [CONNECTION…] [SYNC…] [--rows]`
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 use tidegate_model::config::Side;
 use tidegate_model::finding::{Finding, Severity};
@@ -7,7 +9,7 @@ use tidegate_model::ports::Need;
 use tidegate_model::{Error, Result};
 
 use crate::app::{App, Ending, Failure, block_on};
-use crate::out::{Out, Tint};
+use crate::out::{Out, Tint, count};
 use crate::workshop::Workshop;
 
 /// What to check.
@@ -35,10 +37,14 @@ struct Line<'a> {
     finding: &'a Finding,
 }
 
+/// Rows with the same fault that are spelled out for a person; `--json` prints all.
+const ROWS_SHOWN: u64 = 10;
+
 struct Checker<'a> {
     out: &'a Out,
+    rows: BTreeMap<(Option<String>, String), u64>,
     critical: u32,
-    seen: Vec<(Option<String>, Option<String>, String, String)>,
+    seen: BTreeSet<(Option<String>, Option<String>, String, String)>,
 }
 
 impl Checker<'_> {
@@ -46,15 +52,21 @@ impl Checker<'_> {
     fn tell(&mut self, connection: Option<&str>, sync: Option<&str>, finding: &Finding) -> Result<()> {
         let owned = |name: Option<&str>| name.map(str::to_owned);
         let mark = (owned(connection), owned(sync), finding.finding.clone(), finding.why.clone());
-        if self.seen.contains(&mark) {
+        if !self.seen.insert(mark) {
             return Ok(());
         }
-        self.seen.push(mark);
         if finding.severity == Severity::Critical {
             self.critical += 1;
         }
         if self.out.json {
             return self.out.json(&Line { connection, sync, finding });
+        }
+        if finding.finding.starts_with("row_") {
+            let seen = self.rows.entry((owned(sync), finding.finding.clone())).or_default();
+            *seen += 1;
+            if *seen > ROWS_SHOWN {
+                return Ok(());
+            }
         }
         let (word, tint) = match finding.severity {
             Severity::Info => ("info", Tint::Dim),
@@ -67,12 +79,23 @@ impl Checker<'_> {
     }
 }
 
+impl Checker<'_> {
+    /// How many rows were not spelled out.
+    fn rows_left(&self) -> Result<()> {
+        for ((sync, finding), rows) in self.rows.iter().filter(|(_, rows)| **rows > ROWS_SHOWN) {
+            let (sync, more) = (sync.as_deref().unwrap_or("project"), count(*rows - ROWS_SHOWN, "row"));
+            self.out.data(&format!("          … and {more} of {sync} like them [{finding}]; `--json` prints all"))?;
+        }
+        Ok(())
+    }
+}
+
 /// Checks; exit code 1 if anything is critical.
 pub fn run(app: &App, args: &Args) -> Ending {
     block_on(async {
         let shop = Workshop::open(app).await?;
         let (connections, syncs) = chosen(&shop, &args.names)?;
-        let mut checker = Checker { out: &app.out, critical: 0, seen: Vec::new() };
+        let mut checker = Checker { out: &app.out, rows: BTreeMap::new(), critical: 0, seen: BTreeSet::new() };
         for name in &connections {
             connection(&shop, &mut checker, name).await?;
         }
@@ -91,8 +114,10 @@ pub fn run(app: &App, args: &Args) -> Ending {
         for name in &syncs {
             sync(&shop, &mut checker, name, args.rows).await?;
         }
+        checker.rows_left()?;
         if checker.seen.is_empty() {
-            app.out.note(&format!("{} connections and {} syncs: all is well", connections.len(), syncs.len()));
+            let looked = (count(connections.len() as u64, "connection"), count(syncs.len() as u64, "sync"));
+            app.out.note(&format!("{} and {}: all is well", looked.0, looked.1));
         } else if checker.critical == 0 {
             app.out.note("nothing critical");
         }

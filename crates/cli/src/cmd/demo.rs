@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use tidegate_model::secret::Secret;
+use tidegate_model::{Error, Result};
+
 use crate::app::{App, Ending, block_on};
-use crate::demo::{make, tell};
+use crate::demo::{Lake, PG_URL, make, tell};
 use crate::workshop::Workshop;
 
 /// Where.
@@ -11,19 +14,33 @@ use crate::workshop::Workshop;
 #[command(before_help = "Examples:
   tidegate demo                            in the new folder tidegate-demo
   tidegate demo /tmp/demo
+  PG_URL=postgres://me@localhost/demo tidegate demo --postgres    all of it in an empty database
 ")]
 pub struct Args {
     /// The folder, which must be new
     #[arg(value_name = "DIR", default_value = "tidegate-demo")]
     dir: PathBuf,
+    /// Put warehouse, hub and state into the Postgres database that PG_URL names; it must be empty
+    #[arg(long)]
+    postgres: bool,
 }
 
 /// Makes the project, runs it, edits both sides, runs it again.
 pub fn run(app: &App, args: &Args) -> Ending {
-    make(&args.dir)?;
+    let lake = if args.postgres { Lake::Postgres(postgres_url()?) } else { Lake::file(&args.dir) };
+    block_on(async { Ok(make(&args.dir, &lake).await?) })?;
     let inside = App { project: Some(args.dir.clone()), out: crate::out::Out::new(app.out.json, app.out.quiet) };
     block_on(async {
         let shop = Workshop::open(&inside).await?;
-        tell(&app.out, &shop, &args.dir).await
+        tell(&app.out, &shop, &args.dir, &lake).await
     })
+}
+
+/// From the environment, where the project's files read it too: a URL with a password is no argument.
+fn postgres_url() -> Result<Secret> {
+    match std::env::var(PG_URL) {
+        Ok(url) if !url.is_empty() => Ok(Secret::new(url)),
+        _ => Err(Error::config(format!("the environment variable {PG_URL} is not set"))
+            .hint(format!("make an empty database, then: export {PG_URL}=postgres://user:password@host/database"))),
+    }
 }

@@ -8,13 +8,14 @@ use tidegate_model::{Error, Result};
 
 use crate::app::{App, Ending, block_on};
 use crate::cmd::hub::hubs;
-use crate::out::Object;
+use crate::out::{Object, count};
 use crate::workshop::Workshop;
 
 /// Who.
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Examples:
-  tidegate forget U000042 --model enduser --yes   from ledger, before-images, rejects, conflicts, logs and hub
+  tidegate forget U000042 --model enduser          say what it would do
+  tidegate forget U000042 --model enduser --yes    do it: state (all of it) and hub
 ")]
 pub struct Args {
     /// The record's key
@@ -57,7 +58,12 @@ pub fn run(app: &App, args: &Args) -> Ending {
         if app.out.json {
             app.out.json(&line)?;
         }
-        app.out.note(&format!("forgot {}: {state} rows of the state, {hub} rows of the hub", args.key));
+        app.out.note(&format!(
+            "forgot {}: {} of the state, {} of the hub",
+            args.key,
+            count(state, "row"),
+            count(hub, "row")
+        ));
         app.out.note("if the warehouse still has the row, the next run delivers it again");
         Ok(0)
     })

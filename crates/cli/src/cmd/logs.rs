@@ -30,12 +30,13 @@ pub struct Args {
 pub fn run(app: &App, args: &Args) -> Ending {
     block_on(async {
         let shop = Workshop::open(app).await?;
-        let mut after = 0;
+        let (mut after, mut lines) = (0, 0_u64);
         loop {
             // The status is read before the lines: what is written in between is still printed.
             let status = shop.run_record(&args.run).await?.status;
             for (number, at, line) in shop.memory().log_lines(&args.run, after).await? {
                 after = after.max(number);
+                lines += 1;
                 if app.out.json {
                     let mut object = Object::default();
                     object.put("run", args.run.clone()).put("at", at.to_string()).put("line", line);
@@ -45,6 +46,9 @@ pub fn run(app: &App, args: &Args) -> Ending {
                 }
             }
             if !args.follow || !matches!(status, RunStatus::Queued | RunStatus::Running) {
+                if lines == 0 {
+                    app.out.note("this run had nothing to tell; `tidegate runs` shows what it did");
+                }
                 return Ok(0);
             }
             tokio::time::sleep(LOOK_EVERY).await;

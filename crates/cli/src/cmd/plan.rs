@@ -5,10 +5,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use tidegate_engine::{Job, PlanFile, PlanSink, PlanSummary, PlannedChange, RunOptions};
+use tidegate_model::sync::Sync;
 use tidegate_model::{Error, Result};
 
 use crate::app::{App, Ending, block_on};
-use crate::out::{Out, cell};
+use crate::out::{Out, cell, count};
 use crate::shape;
 use crate::signals::Signals;
 use crate::surroundings::now;
@@ -41,6 +42,7 @@ pub struct Args {
 /// Prints each change as it comes, and keeps them if there is a file to write.
 struct Printer<'a> {
     out: &'a Out,
+    sync: &'a Sync,
     shown: u64,
     all: u64,
     kept: Option<Vec<PlannedChange>>,
@@ -50,10 +52,10 @@ impl PlanSink for Printer<'_> {
     fn change(&mut self, change: PlannedChange) -> Result<()> {
         self.all += 1;
         if self.out.json {
-            self.out.json(&shape::change(&change))?;
+            self.out.json(&shape::change(&shape::hidden(self.sync, &change)))?;
         } else if self.shown < SHOWN_MAX {
             self.shown += 1;
-            print(self.out, &change)?;
+            print(self.out, self.sync, &change)?;
         }
         if let Some(kept) = &mut self.kept {
             kept.push(change);
@@ -74,7 +76,8 @@ pub fn run(app: &App, args: &Args) -> Ending {
             cancel: signals.cancel.clone(),
             ..RunOptions::default()
         };
-        let mut printer = Printer { out: &app.out, shown: 0, all: 0, kept: args.out.as_ref().map(|_| Vec::new()) };
+        let kept = args.out.as_ref().map(|_| Vec::new());
+        let mut printer = Printer { out: &app.out, sync: &job.sync, shown: 0, all: 0, kept };
         let planned = shop.engine.plan(&job, &options, &mut printer).await;
         shop.watcher.done();
         if let Some(code) = signals.exit_code() {
@@ -94,7 +97,8 @@ pub fn run(app: &App, args: &Args) -> Ending {
 }
 
 /// One change for a person.
-pub fn print(out: &Out, change: &PlannedChange) -> Result<()> {
+pub fn print(out: &Out, sync: &Sync, change: &PlannedChange) -> Result<()> {
+    let change = shape::hidden(sync, change);
     let why = change.why.as_ref().map_or_else(String::new, |why| format!("  ({why})"));
     out.data(&format!("{:<7} {:<10} {}{why}", change.action, shape::side(change.side), change.key))?;
     for field in &change.fields {
@@ -106,7 +110,8 @@ pub fn print(out: &Out, change: &PlannedChange) -> Result<()> {
     Ok(())
 }
 
-fn quoted(value: &serde_json::Value) -> String {
+/// A value within a line of text.
+pub fn quoted(value: &serde_json::Value) -> String {
     match value {
         serde_json::Value::Null => "∅".to_owned(),
         other => cell(other).chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
@@ -120,12 +125,23 @@ pub fn print_summary(out: &Out, sync: &str, summary: &PlanSummary) -> Result<()>
     }
     let total = summary.books.total();
     out.data(&format!(
-        "{sync}: {} to create, {} to update, {} to delete, {} unchanged, {} rejected, {} held, {} conflicts",
-        total.created, total.updated, total.deleted, total.unchanged, total.rejected, total.held, total.conflicts
+        "{sync}: {} to create, {} to update, {} to delete, {} unchanged, {} rejected, {} held, {}",
+        total.created,
+        total.updated,
+        total.deleted,
+        total.unchanged,
+        total.rejected,
+        total.held,
+        count(total.conflicts, "conflict")
     ))?;
     let share =
         summary.quota_share.map_or_else(String::new, |share| format!(", {:.1} % of the day's quota", share * 100.0));
-    out.data(&format!("{} calls, at least {:.1} minutes{share}; nothing was written", summary.calls, summary.minutes))?;
+    let time = if summary.minutes < 1.0 {
+        "less than a minute of waiting".to_owned()
+    } else {
+        format!("at least {:.0} minutes", summary.minutes)
+    };
+    out.data(&format!("{}, {time}{share}; nothing was written", count(summary.calls, "call")))?;
     for guard in &summary.guards {
         out.data(&format!("guard: {guard} would stop the run"))?;
     }

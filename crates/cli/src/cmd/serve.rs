@@ -1,5 +1,6 @@
 //! `serve`: the scheduler, on this project.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
@@ -13,7 +14,8 @@ use tidegate_model::{Error, Result};
 use tidegate_server::{ConnectionSwitch, MemoryView, RunAsk, Runner, ServeOptions, Server, SyncInfo, SystemClock};
 
 use crate::app::{App, Ending, Failure, block_on};
-use crate::out::Out;
+use crate::log;
+use crate::out::{Out, Watcher};
 use crate::project;
 use crate::workshop::Workshop;
 
@@ -22,6 +24,8 @@ use crate::workshop::Workshop;
 #[command(before_help = "Examples:
   tidegate serve                           runs what is due; http://127.0.0.1:8080/healthz
   tidegate serve --listen 127.0.0.1:9000
+  tidegate serve 2>> serve.log             JSON lines, one per event; text on a terminal
+  TIDEGATE_LOG=debug tidegate serve        more of them; or warn, error
 ")]
 pub struct Args {
     /// Address and port, on this machine
@@ -34,10 +38,11 @@ pub struct Args {
 
 /// Serves until a signal.
 pub fn run(app: &App, args: &Args) -> Ending {
-    start_log();
+    let text = std::io::stderr().is_terminal();
+    log::start(text, app.out.quiet);
     block_on(async {
         let stop = tidegate_server::stop_signal()?;
-        let shop = Workshop::open(app).await?;
+        let shop = Workshop::open_with(app, Watcher::logging()).await?;
         let listen = match (&args.listen, &shop.project.serve.listen) {
             (Some(listen), _) => listen.clone(),
             (None, Some(written)) => {
@@ -49,7 +54,7 @@ pub fn run(app: &App, args: &Args) -> Ending {
         };
         let options = ServeOptions { listen, parallel_runs: args.parallel.max(1), ..ServeOptions::default() };
         let server = Server::bind(options).await?;
-        say_address(&app.out, &server)?;
+        say_address(&app.out, &server, text)?;
         let memory = Arc::clone(&shop.store) as Arc<dyn Memory>;
         let runner = Arc::new(Project::new(shop)?);
         let (done, ended) = tokio::sync::oneshot::channel();
@@ -63,22 +68,18 @@ pub fn run(app: &App, args: &Args) -> Ending {
     })
 }
 
-fn say_address(out: &Out, server: &Server) -> Result<()> {
+/// A person is told how it ends; a log says the address by itself.
+fn say_address(out: &Out, server: &Server, text: bool) -> Result<()> {
     let address = server.address();
     if out.json {
         let mut line = crate::out::Object::default();
         line.put("listen", address.to_string());
         return out.json(&line);
     }
-    out.note(&format!("serving on http://{address} (healthz, readyz, metrics); end with Ctrl-C"));
+    if text {
+        out.note(&format!("serving on http://{address} (healthz, readyz, metrics); end with Ctrl-C"));
+    }
     Ok(())
-}
-
-/// Log lines on stderr, at the level that TIDEGATE_LOG asks for.
-fn start_log() {
-    let wished = tracing_subscriber::EnvFilter::try_from_env("TIDEGATE_LOG");
-    let filter = wished.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 
 /// The project as it stands: read again when a file of it changed.

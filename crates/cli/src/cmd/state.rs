@@ -21,6 +21,7 @@ const PAGES_AT_ONCE: i32 = 1_000;
 #[command(before_help = "Examples:
   tidegate state backup state-2026-01-31.db     while syncs go on running
   tidegate state restore state-2026-01-31.db --yes
+  TIDEGATE_STATE=postgres://… tidegate state restore state-2026-01-31.db --yes    moves it
   tidegate state migrate                        to the form of this version
 ")]
 pub struct Args {
@@ -31,13 +32,13 @@ pub struct Args {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum What {
-    /// Copy the state into a file (SQLite)
+    /// Copy the state into a file (always a SQLite one, wherever the state is)
     Backup {
         /// The new file
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// Put a copy in the state's place (SQLite)
+    /// Put a copy in the state's place
     Restore {
         /// A file made by `state backup`
         #[arg(value_name = "FILE")]
@@ -63,25 +64,22 @@ pub fn run(app: &App, args: &Args) -> Ending {
             app.out.note("the state has the form of this version");
         }
         What::Backup { file } => {
-            let state = sqlite_path(&url)?;
             if file.exists() {
                 return Err(Error::config(format!("{} is there already", file.display()))
                     .hint("name a new file")
                     .into());
             }
-            make_private(file)?;
-            copy(Path::new(state), file)?;
+            let key = backup(&url, file)?;
             line.put("backup", file.display().to_string());
-            app.out.note(&format!("copied to {}; the key of its secrets stays in {state}.key", file.display()));
+            app.out.note(&format!("copied to {}; {key}", file.display()));
         }
         What::Restore { file, yes } => {
-            let state = sqlite_path(&url)?;
             if !yes {
-                return Err(Error::config(format!("restore would replace {state}"))
+                return Err(Error::config(format!("restore would replace {}", redact_url(&url)))
                     .hint("stop what runs on it, then say --yes; what it holds now is lost")
                     .into());
             }
-            restore(file, state)?;
+            restore(file, &url)?;
             line.put("restored", file.display().to_string());
             app.out.note("restored; what was delivered since that copy will be found again by the next full runs");
         }
@@ -92,39 +90,101 @@ pub fn run(app: &App, args: &Args) -> Ending {
     Ok(0)
 }
 
-fn sqlite_path(url: &str) -> Result<&str> {
-    url.strip_prefix("sqlite:").ok_or_else(|| {
-        Error::config(format!("the state is {}: its own tools copy it", redact_url(url)))
-            .hint("pg_dump --schema=tidegate copies it, pg_restore puts it back")
+/// Copies the state; what is to be said of the key of its secrets, which is no part of a copy.
+fn backup(url: &str, file: &Path) -> Result<String, Failure> {
+    make_private(file)?;
+    let done = match url.strip_prefix("sqlite:") {
+        Some(state) => copy(Path::new(state), file).map_err(Failure::from),
+        None => block_on(async { Ok(workshop::open_store(url).await?.copy_into(file).await.map(drop)?) }),
+    };
+    if let Err(failure) = done {
+        remove(file)?;
+        return Err(failure);
+    }
+    Ok(match url.strip_prefix("sqlite:") {
+        Some(state) if Path::new(&format!("{state}.key")).exists() => {
+            format!("the key of its secrets stays in {state}.key: keep a copy of that too, elsewhere")
+        }
+        Some(_) => "it holds no secrets that need a key".to_owned(),
+        None => "its secrets open with the same TIDEGATE_KEY".to_owned(),
     })
 }
 
-/// Checks the copy by opening it as a state, beside the one it replaces.
-fn restore(file: &Path, state: &str) -> Result<()> {
-    let beside = PathBuf::from(format!("{state}.restore"));
-    let done = checked_copy(file, &beside).and_then(|()| copy(&beside, Path::new(state)));
-    for suffix in ["", "-wal", "-shm", "-journal", ".key"] {
-        let path = format!("{}{suffix}", beside.display());
-        if let Err(error) = std::fs::remove_file(&path)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            return Err(Error::new(ErrorKind::Unavailable, format!("cannot remove {path}")).cause(error));
+/// Puts a copy in the state's place, after it was opened as a state beside it.
+fn restore(file: &Path, url: &str) -> Result<(), Failure> {
+    if !file.is_file() {
+        return Err(Error::config(format!("there is no file {}", file.display()))
+            .hint("name a file made by `tidegate state backup`")
+            .into());
+    }
+    let folder = tempfile::tempdir().map_err(|error| {
+        Error::new(crate::scratch::kind_of(&error), "cannot make a folder for temporary files")
+            .hint("free some space, or set TMPDIR to a folder that you may write")
+            .cause(error)
+    })?;
+    let state = url.strip_prefix("sqlite:");
+    // Beside a state in SQLite, so that a disk that is too small shows before anything was replaced.
+    let beside = match state {
+        Some(state) => PathBuf::from(format!("{state}.restore")),
+        None => folder.path().join("state.db"),
+    };
+    let done = checked_copy(file, &beside).and_then(|()| match state {
+        Some(state) => {
+            at_rest(url, state)?;
+            Ok(copy(&beside, Path::new(state))?)
         }
+        None => block_on(async {
+            let store = workshop::open_store(url).await?;
+            store.at_rest().await?;
+            Ok(store.copy_from(&beside).await.map(drop)?)
+        }),
+    });
+    for suffix in ["", "-wal", "-shm", "-journal", ".key"] {
+        remove(Path::new(&format!("{}{suffix}", beside.display())))?;
     }
     done
 }
 
-/// Copies and opens the copy.
-fn checked_copy(file: &Path, to: &Path) -> Result<()> {
+/// Refuses while a run works on the state that is to be replaced. One that cannot be opened has no runs, and may well be
+/// the reason for the restore.
+fn at_rest(url: &str, state: &str) -> Result<(), Failure> {
+    if !Path::new(state).is_file() {
+        return Ok(());
+    }
+    block_on(async {
+        match workshop::open_store(url).await {
+            Ok(store) => Ok(store.at_rest().await?),
+            Err(error) if error.kind == ErrorKind::Locked => Err(error.into()),
+            Err(_) => Ok(()),
+        }
+    })
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::new(ErrorKind::Unavailable, format!("cannot remove {}", path.display())).cause(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Copies, opens the copy, and makes it ready to take over.
+fn checked_copy(file: &Path, to: &Path) -> Result<(), Failure> {
     make_private(to)?;
     let url = format!("sqlite:{}", to.display());
     let opened = copy(file, to).map_err(Failure::from);
-    let opened = opened.and_then(|()| block_on(async { Ok(workshop::open_store(&url).await.map(drop)?) }));
+    let opened = opened.and_then(|()| block_on(async { Ok(workshop::open_store(&url).await?.come_back().await?) }));
     opened.map_err(|failure| {
+        let kinds = [ErrorKind::DiskFull, ErrorKind::Forbidden];
+        if failure.errors.iter().any(|error| kinds.contains(&error.kind)) {
+            return failure;
+        }
         let cause = failure.errors.first().map_or_else(String::new, ToString::to_string);
         Error::config(format!("{} is not a state of tidegate", file.display()))
             .hint("name a file made by `tidegate state backup`")
             .cause(cause)
+            .into()
     })
 }
 
@@ -142,8 +202,13 @@ fn make_private(file: &Path) -> Result<()> {
 /// Copies a database, page by page, to a consistent whole.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     let trouble = |error: rusqlite::Error| {
-        Error::new(ErrorKind::Unavailable, format!("cannot copy {} to {}", from.display(), to.display()))
-            .hint("is there such a state, is there space, does something else hold the file?")
+        let what = format!("cannot copy {} to {}", from.display(), to.display());
+        if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) {
+            return Error::new(ErrorKind::DiskFull, format!("{what}: no space left"))
+                .hint("free some space there, or name a file on another disk");
+        }
+        Error::new(ErrorKind::Unavailable, what)
+            .hint("is there such a state, and does something else hold the file?")
             .cause(error)
     };
     let source = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(trouble)?;

@@ -2,7 +2,7 @@
 
 use crate::app::{App, Ending, block_on};
 use crate::cmd::apply::report;
-use crate::out::{Table, cell};
+use crate::out::{Table, cell, count};
 use crate::shape;
 use crate::workshop::Workshop;
 
@@ -32,10 +32,13 @@ pub fn run(app: &App, args: &Args) -> Ending {
         let mut table = Table::new(&["side", "key", "field", "expected", "found", "likely cause"]);
         for one in &drift {
             if app.out.json {
-                app.out.json(&shape::drift(one))?;
+                app.out.json(&shape::drift(&job.sync, one))?;
             }
-            let shown = |value: &Option<tidegate_model::value::Value>| {
-                value.as_ref().map_or_else(String::new, |value| cell(&value.to_json()))
+            let hidden = one.field.as_ref().is_some_and(|field| shape::hides(&job.sync, field));
+            let shown = |value: &Option<tidegate_model::value::Value>| match value {
+                _ if hidden => "***".to_owned(),
+                None => String::new(),
+                Some(value) => cell(&value.to_json()),
             };
             table.row(vec![
                 shape::side(one.side).to_owned(),
@@ -55,8 +58,8 @@ pub fn run(app: &App, args: &Args) -> Ending {
         }
         if !args.repair {
             app.out.note(&format!(
-                "{} differences; `tidegate verify {} --repair` puts them right",
-                drift.len(),
+                "{}; `tidegate verify {} --repair` puts back what the ledger says",
+                count(drift.len() as u64, "difference"),
                 args.sync
             ));
             return Ok(3);

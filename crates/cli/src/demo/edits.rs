@@ -1,9 +1,5 @@
 //! What happens between the demo's two runs: work in the warehouse, and work in the CRM, some of it on the same records.
 
-use std::path::Path;
-
-use rusqlite::{Connection, params};
-
 use super::lake::{EVENTS, company_id};
 
 /// Events of the next day.
@@ -13,40 +9,26 @@ pub const CONTESTED_COMPANIES: std::ops::RangeInclusive<u32> = 101..=104;
 /// People whose position both sides change, differently.
 pub const CONTESTED_PEOPLE: std::ops::RangeInclusive<u32> = 201..=203;
 
-/// Edits of the data team: new names and phases, positions, a company that was missing, paid invoices, new events.
-pub fn in_the_warehouse(path: &Path) -> rusqlite::Result<()> {
-    let mut lake = Connection::open(path)?;
-    let all = lake.transaction()?;
-    all.execute(
-        "UPDATE companies SET name = name || ' Group' WHERE company_id BETWEEN ?1 AND ?2",
-        params![company_id(1), company_id(20)],
-    )?;
-    for number in CONTESTED_COMPANIES {
-        all.execute("UPDATE companies SET phase = 'Expansion' WHERE company_id = ?1", [company_id(number)])?;
-    }
-    for number in CONTESTED_PEOPLE {
-        all.execute("UPDATE end_users SET position = 'Data Lead' WHERE user_id = ?1", [format!("U{number:06}")])?;
-    }
-    // The company of a person who waited for it: an orphan no longer.
-    all.execute(
-        "INSERT INTO companies (company_id, name, phase, status, country, updated_at)
-         VALUES ('GONE-3000', 'Found Again AB', 'Onboarding', 'customer', 'SE', '2026-04-01T08:00:00Z')",
-        [],
-    )?;
-    all.execute(
-        "UPDATE revenue SET paid = 1, updated_at = '2026-04-01T09:00:00Z' WHERE invoice_id IN
-         (SELECT invoice_id FROM revenue WHERE paid = 0 ORDER BY invoice_id LIMIT 200)",
-        [],
-    )?;
-    let mut insert = all.prepare(
-        "INSERT INTO usage_events (event_id, company_id, email, action, weight, happened_at)
-         SELECT ?1, company_id, email, action, weight, '2026-04-01T10:00:00Z' FROM usage_events WHERE event_id = ?2",
-    )?;
-    for number in 1..=NEW_EVENTS {
-        insert.execute(params![EVENTS + number, number])?;
-    }
-    drop(insert);
-    all.commit()
+/// Edits of the data team: new names and phases, positions, a company that was missing, paid invoices, new events. In
+/// words that SQLite and Postgres both read.
+pub fn in_the_warehouse() -> String {
+    let (first, last) = (company_id(1), company_id(20));
+    let contested = CONTESTED_COMPANIES.map(|number| format!("'{}'", company_id(number)));
+    let contested = contested.collect::<Vec<_>>().join(", ");
+    let people = CONTESTED_PEOPLE.map(|number| format!("'U{number:06}'")).collect::<Vec<_>>().join(", ");
+    format!(
+        "UPDATE companies SET name = name || ' Group' WHERE company_id BETWEEN '{first}' AND '{last}';
+         UPDATE companies SET phase = 'Expansion' WHERE company_id IN ({contested});
+         UPDATE end_users SET position = 'Data Lead' WHERE user_id IN ({people});
+         -- The company of a person who waited for it: an orphan no longer.
+         INSERT INTO companies (company_id, name, phase, status, country, updated_at)
+         VALUES ('GONE-3000', 'Found Again AB', 'Onboarding', 'customer', 'SE', '2026-04-01T08:00:00Z');
+         UPDATE revenue SET paid = TRUE, updated_at = '2026-04-01T09:00:00Z' WHERE invoice_id IN
+         (SELECT invoice_id FROM revenue WHERE NOT paid ORDER BY invoice_id LIMIT 200);
+         INSERT INTO usage_events (event_id, company_id, email, action, weight, happened_at)
+         SELECT event_id + {EVENTS}, company_id, email, action, weight, '2026-04-01T10:00:00Z' FROM usage_events
+         WHERE event_id <= {NEW_EVENTS}"
+    )
 }
 
 /// One edit in the CRM: model, key, and fields as `hub set` takes them.

@@ -25,7 +25,8 @@ const FIRST_DAY: i32 = 20_454;
 const DAYS: i32 = 90;
 const SEED: u64 = 0x71DE_6A7E;
 
-const TABLES: &str = include_str!("lake.sql");
+/// The tables, in words that SQLite and Postgres both read.
+pub const TABLES: &str = include_str!("lake.sql");
 
 /// A person who uses the product: email, and the number of the company.
 struct Person {
@@ -48,6 +49,14 @@ pub fn make(path: &Path) -> rusqlite::Result<()> {
     events(&all, &mut dice, &people)?;
     seats(&all, &mut dice)?;
     invoices(&all, &mut dice, &people)?;
+    all.commit()
+}
+
+/// Runs SQL in one transaction.
+pub fn run(path: &Path, sql: &str) -> rusqlite::Result<()> {
+    let mut lake = Connection::open(path)?;
+    let all = lake.transaction()?;
+    all.execute_batch(sql)?;
     all.commit()
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use tidegate_engine::RunOptions;
 use tidegate_model::run::RunRecord;
 
-use super::{edits, files, lake};
+use super::{Lake, edits, lake as data};
 use crate::app::Failure;
 use crate::cmd::rejects::LISTED_MAX;
 use crate::cmd::run::{Report, one, worse};
@@ -46,15 +46,15 @@ impl Teller<'_> {
 
 /// Runs the demo in a project made by [`super::make`]. The exit code is 0 if it went as it should: its rejects and
 /// conflicts are part of the story.
-pub async fn tell(out: &Out, shop: &Workshop, dir: &Path) -> Result<u8, Failure> {
+pub async fn tell(out: &Out, shop: &Workshop, dir: &Path, lake: &Lake) -> Result<u8, Failure> {
     let teller = Teller { out };
     teller.chapter("A project")?;
     teller.say(&format!(
         "{}: a warehouse with {} companies, {} people and {} usage events (made up, with the dirt of real data),",
         dir.display(),
-        lake::COMPANIES,
-        lake::END_USERS,
-        lake::EVENTS
+        data::COMPANIES,
+        data::END_USERS,
+        data::EVENTS
     ))?;
     teller.say(&format!(
         "an empty CRM (the embedded hub), and {} syncs: short files in syncs/.",
@@ -68,9 +68,7 @@ pub async fn tell(out: &Out, shop: &Workshop, dir: &Path) -> Result<u8, Failure>
     teller.say("In the warehouse: 20 companies renamed, a missing company found, invoices paid, 5000 new events.")?;
     teller.say("In the CRM: health scores given, a person renamed, a company created.")?;
     teller.say("On both: the phase of 4 companies and the position of 3 people, changed to different values.")?;
-    edits::in_the_warehouse(&dir.join(files::WAREHOUSE)).map_err(|error| {
-        tidegate_model::Error::new(tidegate_model::ErrorKind::Unavailable, "cannot edit the warehouse").cause(error)
-    })?;
+    lake.run(&edits::in_the_warehouse()).await?;
     let hub = shop.hub("crm")?;
     for (model, key, fields) in edits::in_the_crm() {
         let words: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -150,7 +148,7 @@ fn summary(teller: &Teller<'_>, second: &(u8, Vec<RunRecord>)) -> Result<(), Fai
         teller.say(&format!(
             "revenue: {} of {} invoices were read again, because their cursor moved.",
             books.to_platform.read,
-            lake::INVOICES
+            data::INVOICES
         ))?;
     }
     Ok(())
@@ -165,7 +163,7 @@ fn next(dir: &Path) -> Vec<String> {
             "tidegate conflicts resolve endusers U000201 --field position --use platform && tidegate run endusers",
             "tidegate hub list company --where phase=Churning",
             "tidegate hub set company C00007 phase=Adoption && tidegate plan companies",
-            "tidegate rejects licenses                # mend the rows in warehouse.db, then: tidegate retry licenses",
+            "tidegate rejects licenses                # mend the rows in the warehouse, then: tidegate retry licenses",
             "tidegate runs companies                  # take a run's id, then: tidegate undo RUN",
             "tidegate serve                           # from now on by the schedules in syncs/",
         ]

@@ -131,6 +131,11 @@ fn paint(on: bool, tint: Tint, text: &str) -> String {
     format!("\u{1b}[{code}m{text}\u{1b}[0m")
 }
 
+/// `1 change`, `2 changes`.
+pub fn count(number: u64, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
 /// A line on stderr. When even that is closed there is nobody left to tell.
 pub fn say(line: &str) {
     let mut stderr = std::io::stderr().lock();

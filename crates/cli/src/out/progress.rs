@@ -25,6 +25,8 @@ enum Style {
     Silent,
     Plain,
     Bars,
+    /// For `serve`: lines of the runs' logs as lines of its own log.
+    Log,
 }
 
 struct Showing {
@@ -44,6 +46,11 @@ impl Watcher {
             (false, false) => Style::Plain,
         };
         Self { style, now: Mutex::new(None) }
+    }
+
+    /// No progress; what runs log goes into the log of this process.
+    pub fn logging() -> Self {
+        Self { style: Style::Log, now: Mutex::new(None) }
     }
 
     /// Ends what is shown, so that other output has the line for itself.
@@ -108,7 +115,7 @@ fn plain_line(sync: &str, progress: &Progress, elapsed: Duration) -> String {
 
 impl Listener for Watcher {
     fn progress(&self, sync: &str, progress: &Progress) {
-        if self.style == Style::Silent {
+        if matches!(self.style, Style::Silent | Style::Log) {
             return;
         }
         let mut now = self.lock();
@@ -133,9 +140,10 @@ impl Listener for Watcher {
         showing.bar.set_position(progress.rows);
     }
 
-    fn log(&self, sync: &str, line: &str) {
+    fn log(&self, sync: &str, run: Option<&str>, line: &str) {
         match self.style {
             Style::Silent => {}
+            Style::Log => tracing::info!(sync, run, "{line}"),
             Style::Plain => say(&format!("{sync}: {line}")),
             Style::Bars => match self.lock().as_ref() {
                 Some(showing) => showing.bar.suspend(|| say(&format!("{sync}: {line}"))),

@@ -80,6 +80,7 @@ pub const RUN_HEADS: &[&str] = &[
     "#unchanged",
     "#deleted",
     "#rejected",
+    "#dropped",
     "#held",
     "#conflicts",
     "#ms",
@@ -97,6 +98,7 @@ pub fn run_row(run: &RunRecord, now: Instant) -> Vec<String> {
         total.unchanged,
         total.deleted,
         total.rejected,
+        total.dropped_fields,
         total.held,
         total.conflicts,
     ];

@@ -111,9 +111,11 @@ fn a_usage_key_over_32_characters() {
          INSERT INTO usage_events VALUES ('123456789012345678901234567890123456','C1','login','2026-01-01T00:00:00Z');",
     );
     bench.write("syncs/usage.yaml", USAGE);
-    let done = bench.run(&["run", "usage", "--json"]);
-    assert!([1, 2, 3].contains(&done.code), "{} {}", done.stdout, done.stderr);
+    bench.run(&["run", "usage"]).expect(3);
     assert_eq!(bench.hub_rows("SELECT count(*) FROM hub_activity"), ["0"]);
+    let reject = &bench.run(&["rejects", "usage", "--json"]).expect(0).json()[0];
+    let reason = reject["reason"].as_str().expect("a reason");
+    assert!(reason.contains("32"), "{reject}");
 }
 
 #[test]
@@ -138,8 +140,25 @@ fn a_target_with_wrong_column_types_tells_the_statement_that_mends_it() {
         found.iter().any(|line| line["severity"] == "critical" && line["why"].as_str().unwrap().contains("name")),
         "{found:?}"
     );
-    bench.run(&["run"]).says(&["name"]);
-    untouched(&bench);
+    let fix =
+        found.iter().find_map(|line| line["fix"].as_str().filter(|fix| fix.contains("ALTER TABLE \"companies\"")));
+    assert!(fix.is_some_and(|fix| fix.contains("\"name\" VARCHAR(1000)")), "{found:?}");
+    bench.run(&["hub", "set", "company", "K1", "name=Kilo"]).expect(0);
+    bench.run(&["run"]).expect(1).says(&["name", "hint: ", "ALTER TABLE"]);
+    assert_eq!(bench.lake_rows("SELECT count(*) FROM companies"), ["0"]);
+
+    // What it says works, also for a column and a table that are not there.
+    bench.lake(fix.and_then(|fix| fix.lines().find(|line| line.contains("ALTER TABLE"))).expect("a statement"));
+    bench.run(&["run"]).expect(0);
+    assert_eq!(bench.lake_rows("SELECT company_id, name FROM companies"), ["K1|Kilo"]);
+    for (breakage, statement) in
+        [("ALTER TABLE companies DROP COLUMN name", "ALTER TABLE"), ("DROP TABLE companies", "CREATE TABLE")]
+    {
+        bench.lake(breakage);
+        let done = bench.run(&["run"]).expect(1).says(&["hint: ", statement]);
+        bench.lake(done.stderr.lines().find(|line| line.starts_with(statement)).expect("a statement of its own line"));
+        bench.run(&["check"]).expect(0);
+    }
 }
 
 #[test]

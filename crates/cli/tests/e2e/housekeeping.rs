@@ -80,6 +80,16 @@ fn a_backup_brings_the_ledger_back() {
     bench.run(&["state", "restore", "copy.db", "--yes"]).expect(0);
     let run = &bench.run(&["run", "--json"]).expect(0).json()[0];
     assert_eq!((&run["sent"], &run["unchanged"]), (&0.into(), &6.into()));
+    // Runs since the copy do not make those after the restore look overtaken.
+    for phase in ["one", "two", "three"] {
+        bench.lake(&format!("UPDATE companies SET phase = '{phase}' WHERE company_id = 'C1'"));
+        bench.run(&["run"]).expect(0);
+    }
+    bench.run(&["state", "restore", "copy.db", "--yes"]).expect(0);
+    bench.lake("UPDATE companies SET phase = 'four' WHERE company_id = 'C1'");
+    bench.run(&["run"]).expect(0);
+    assert_eq!(bench.hub_rows("SELECT phase FROM hub_r_company WHERE externalId = 'C1'"), ["four"]);
+    bench.run(&["state", "restore", "absent.db", "--yes"]).expect(2).says(&["there is no file"]);
     bench.write("nonsense.db", "this is no database, whatever its name says, and it is long enough to be looked at");
     bench.run(&["state", "restore", "nonsense.db", "--yes"]).expect(2);
     bench.run(&["state", "migrate"]).expect(0);

@@ -18,6 +18,7 @@ use crate::api::{Engine, Job, RunOptions};
 use crate::plan::map::Mapping;
 use crate::plan::prints::Printer;
 use crate::plan::reconcile::Rules;
+use crate::run::wanted::with_statements;
 
 use super::retry::again;
 use super::rows::Layout;
@@ -70,11 +71,17 @@ impl Ctx {
         let state = engine.memory.state(&sync.name).await?;
         refuse_new_shape(&state, job)?;
         let place = |error: Error| error.at(format!("sync {}", sync.name));
-        let describe = || job.warehouse.describe(&sync.source);
-        let relation = again(engine, &options.cancel, describe).await.map_err(place)?;
         let describe = || job.platform.model(&sync.model);
         let model = again(engine, &options.cancel, describe).await.map_err(place)?;
-        let mapping = Arc::new(Mapping::compile(&sync, &relation, &model)?);
+        let describe = || job.warehouse.describe(&sync.source);
+        let relation = match again(engine, &options.cancel, describe).await {
+            Ok(relation) => relation,
+            Err(error) => return Err(place(with_statements(error, job, &model).await)),
+        };
+        let mapping = match Mapping::compile(&sync, &relation, &model) {
+            Ok(mapping) => Arc::new(mapping),
+            Err(error) => return Err(with_statements(error, job, &model).await),
+        };
         let printer = Printer::new(engine.memory.print_key().await?, mapping.hash);
         let fence = Fence { sync: sync.name.clone(), store: engine.memory.store_id().await?, epoch: lease.epoch };
         let mut rejected = HashSet::new();
@@ -263,7 +270,7 @@ impl Ctx {
 
     /// A line for the run's log.
     pub async fn log(&self, line: &str) -> Result<()> {
-        self.engine.listener.log(&self.sync.name, line);
+        self.engine.listener.log(&self.sync.name, Some(&self.run), line);
         self.engine.memory.log(&self.run, self.engine.env.now(), line).await
     }
 }

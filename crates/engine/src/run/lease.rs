@@ -27,7 +27,7 @@ impl Engine {
         }
         let lease = self.memory.take_over(sync, held.epoch, &holder, now).await?;
         let line = format!("the process of run holder {} has ended: its lease is taken over", held.holder.name);
-        self.listener.log(sync, &line);
+        self.listener.log(sync, None, &line);
         Ok(lease)
     }
 

@@ -21,6 +21,7 @@ mod settle;
 mod sink;
 mod sorted;
 mod spans;
+mod wanted;
 
 use futures_util::future::{Either, select};
 use tidegate_model::error::{Error, ErrorKind, Result};

@@ -96,8 +96,8 @@ pub struct Progress {
 pub trait Listener: Send + Sync {
     /// Something moved. Called often; must be cheap.
     fn progress(&self, sync: &str, progress: &Progress);
-    /// A line of the run's log. Never holds a row's value or a secret.
-    fn log(&self, sync: &str, line: &str);
+    /// A line of the log of a run, or of what comes before there is one. Never holds a row's value or a secret.
+    fn log(&self, sync: &str, run: Option<&str>, line: &str);
 }
 
 /// Nobody listens.
@@ -105,5 +105,5 @@ pub struct Deaf;
 
 impl Listener for Deaf {
     fn progress(&self, _sync: &str, _progress: &Progress) {}
-    fn log(&self, _sync: &str, _line: &str) {}
+    fn log(&self, _sync: &str, _run: Option<&str>, _line: &str) {}
 }

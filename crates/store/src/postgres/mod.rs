@@ -1,5 +1,6 @@
 //! The state in Postgres: a few connections, each with its prepared statements.
 
+mod copy;
 mod error;
 mod ledger;
 mod migrate;

@@ -128,7 +128,7 @@ impl Conn {
     }
 }
 
-fn cell(value: ValueRef<'_>) -> rusqlite::Result<Cell> {
+pub(crate) fn cell(value: ValueRef<'_>) -> rusqlite::Result<Cell> {
     Ok(match value {
         ValueRef::Null => Cell::Null,
         ValueRef::Integer(number) => Cell::Int(number),

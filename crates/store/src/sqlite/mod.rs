@@ -13,7 +13,8 @@ use std::time::Duration;
 use tidegate_model::error::{Error, Result};
 use tokio::sync::Semaphore;
 
-pub(crate) use conn::Conn;
+pub(crate) use conn::{Conn, cell};
+pub(crate) use error::classify;
 pub(crate) use ledger::taken;
 
 /// Reads that may go on at once; more wait. Each has a page cache of its own.
@@ -97,7 +98,7 @@ impl Sqlite {
 }
 
 /// Runs blocking work off the async threads.
-async fn off<R: Send + 'static>(work: impl FnOnce() -> Result<R> + Send + 'static) -> Result<R> {
+pub(crate) async fn off<R: Send + 'static>(work: impl FnOnce() -> Result<R> + Send + 'static) -> Result<R> {
     match tokio::task::spawn_blocking(work).await {
         Ok(out) => out,
         Err(error) => Err(Error::internal("the work on the state file was cut off").cause(error)),

@@ -14,6 +14,7 @@ mod merge;
 mod order;
 mod read;
 mod records;
+mod script;
 mod types;
 mod write;
 
@@ -35,6 +36,8 @@ use client::{Server, Session};
 use config::Config;
 use errors::classify;
 use read::BEGIN_READ;
+
+pub use script::Script;
 
 /// What a connection promises of its deliveries.
 pub(crate) const PROMISE: &str =
