@@ -3,12 +3,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "tables/before_after.rs"]
+mod before_after;
 #[path = "sim/bench.rs"]
 mod bench;
 #[path = "tables/books.rs"]
 mod books;
 #[path = "tables/echo.rs"]
 mod echo;
+#[path = "tables/failures.rs"]
+mod failures;
 #[path = "tables/fields.rs"]
 mod fields;
 #[path = "tables/finding.rs"]

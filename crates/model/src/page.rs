@@ -16,6 +16,10 @@ pub const DELETED: &str = "_deleted";
 /// Metadata key on an Arrow field that tells JSON and list columns (both Utf8) from text: `json` or `list`.
 pub const LOGICAL: &str = "tidegate.logical";
 
+/// Metadata key on a mapped page's Arrow field: in a merge into a platform, a NULL of this column leaves alone what
+/// stands there (`nulls: skip`).
+pub const KEEP: &str = "tidegate.keep";
+
 /// A cell that does not fit its column's type. The array holds NULL in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misfit {

@@ -100,6 +100,10 @@ impl Memory for Store {
         let ids = ids.to_vec();
         read_tx!(self, |tx| tx.by_remote(id, &ids).await)
     }
+    async fn flagged(&self, sync: &str, flags: u8, limit: usize) -> Result<Vec<Key>> {
+        let sync = sync.to_owned();
+        read_tx!(self, |tx| ops::state::flagged(tx, &sync, flags, limit).await)
+    }
     async fn delivered(&self, sync: &str, prints: &[u64]) -> Result<Vec<bool>> {
         let mut known = self.remembered(sync).lock_owned().await;
         let (sync, prints) = (sync.to_owned(), prints.to_vec());

@@ -4,6 +4,7 @@
 mod cast;
 mod check;
 mod keys;
+mod parts;
 
 use std::sync::Arc;
 
@@ -12,9 +13,9 @@ use arrow_schema::{Field, Schema};
 use tidegate_model::cells::{PageBuilder, cell};
 use tidegate_model::change::FieldReject;
 use tidegate_model::error::{Error, ErrorKind, Result};
-use tidegate_model::page::{Page, arrow_field, arrow_type, logical_type};
+use tidegate_model::page::{KEEP, Page, arrow_field, arrow_type, logical_type};
 use tidegate_model::record::Key;
-use tidegate_model::sync::{OnMisfit, Target};
+use tidegate_model::sync::{Nulls, OnMisfit, Target};
 use tidegate_model::value::{Type, Value};
 
 use super::map::{MappedField, Mapping};
@@ -27,6 +28,7 @@ pub struct Columns {
     to: Target,
     key: KeyColumn,
     extra: Vec<(String, Type, Value)>,
+    merging: bool,
 }
 
 /// Why a row, or a field of it, is not delivered.
@@ -82,7 +84,13 @@ impl Columns {
     /// Pages on their way to one side. `extra`: columns that hold the same value in every row.
     pub fn new(mapping: Arc<Mapping>, to: Target, extra: Vec<(String, Type, Value)>) -> Self {
         let key = KeyColumn::new(&mapping, to);
-        Self { mapping, to, key, extra }
+        Self { mapping, to, key, extra, merging: false }
+    }
+
+    /// Pages that are merged into rows that stand there: what is left out has to leave those alone.
+    #[must_use]
+    pub fn merging(self, merging: bool) -> Self {
+        Self { merging, ..self }
     }
 
     /// The source's columns besides the key, each once.
@@ -142,7 +150,9 @@ impl Columns {
         let (mut fields, mut arrays) = (Vec::new(), Vec::new());
         for field in self.fields() {
             let array = state.field(field)?;
-            fields.push(arrow_field(&self.name(field), self.logical(field)));
+            let named = arrow_field(&self.name(field), self.logical(field));
+            let keep = self.merging && field.nulls == Nulls::Skip && field.constant.is_none();
+            fields.push(if keep { marked(named) } else { named });
             arrays.push(array);
         }
         if let Some((field, array)) = state.key_column()? {
@@ -155,6 +165,13 @@ impl Columns {
         }
         state.finish(fields, arrays)
     }
+}
+
+/// A column whose NULLs leave alone what stands at the target.
+fn marked(field: Field) -> Field {
+    let mut metadata = field.metadata().clone();
+    metadata.insert(KEEP.to_owned(), "1".to_owned());
+    field.with_metadata(metadata)
 }
 
 fn source_name(field: &MappedField, to: Target) -> Option<String> {

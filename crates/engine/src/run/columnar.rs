@@ -1,15 +1,20 @@
 //! The columnar path: time series, datasets and exports, page by page and never row by row.
 //!
-//! `source` reads pages in the right order and judges rows before they are mapped; `work` loads mapped pages and
-//! settles them; `cursor`, `full`, `replace` and `ledger` are the four ways through.
+//! `source` and `reader` read pages in the right order and judge rows before they are mapped; `work` loads mapped pages
+//! and settles them; `cursor`, `full`, `replace` and `ledger` are the four ways through. `again` tries open rejects.
 
+mod again;
 mod cursor;
+mod doubles;
 mod full;
 mod groups;
+mod judge;
 mod ledger;
 mod note;
 mod open;
+mod reader;
 mod replace;
+mod rows;
 mod source;
 mod window;
 mod work;
@@ -17,12 +22,14 @@ mod work;
 use std::sync::Arc;
 
 use tidegate_model::error::{Error, Result};
+use tidegate_model::record::Key;
 use tidegate_model::run::RunRecord;
 use tidegate_model::schema::ModelKind;
-use tidegate_model::sync::{Changes, Target, WriteMode};
+use tidegate_model::sync::{Changes, Nulls, Target, WriteMode};
 
 use super::context::Ctx;
 use crate::plan::columns::Columns;
+use crate::plan::map::MappedField;
 use work::Work;
 
 /// Runs a sync of columns (called by `run/mod.rs` under the claimed lease, after the preflight).
@@ -49,6 +56,22 @@ pub(crate) async fn run(ctx: &Ctx, run: &mut RunRecord) -> Result<()> {
     }
 }
 
+/// Tries open rejects again: those of one key, if it is given.
+pub(crate) async fn retry(ctx: &Ctx, run: &mut RunRecord, key: Option<&Key>) -> Result<()> {
+    let way = Way::of(ctx)?;
+    let columns = Arc::new(way.columns(ctx));
+    let mut work = Work::new(ctx, run, columns, way.mode(ctx)?).await?;
+    open::resume(&mut work).await?;
+    again::asked(&mut work, way, key).await
+}
+
+/// Whether a run would refuse the sync as it is configured.
+pub(crate) fn refused(ctx: &Ctx) -> Result<()> {
+    Way::of(ctx).map(drop)
+}
+
+pub(crate) use rows::bad_rows;
+
 /// How rows find their way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -70,6 +93,12 @@ impl Way {
             return bad("time series, datasets, `append` and `replace` flow one way", "set `direction: to_platform`");
         }
         let to = target(ctx);
+        if let Some(field) =
+            skips(ctx, to).filter(|_| sync.write != WriteMode::Upsert || ctx.model.kind == ModelKind::Series)
+        {
+            let why = format!("`nulls: skip` of `{field}` has no meaning where rows are only added or rewritten");
+            return bad(&why, "leave it out: there is no older value that a NULL could leave alone");
+        }
         match (sync.write, sync.changes, to) {
             (WriteMode::Update | WriteMode::Mirror, ..) => bad(
                 "rows of a series or dataset cannot be updated or mirrored alone",
@@ -118,8 +147,16 @@ impl Way {
             Self::Ledger if ctx.sync.append_versions => ledger::version_columns(ctx),
             _ => Vec::new(),
         };
-        Columns::new(ctx.mapping.clone(), target(ctx), extra)
+        let merging =
+            self != Self::Replace && ctx.sync.write == WriteMode::Upsert && ctx.model.kind != ModelKind::Series;
+        Columns::new(ctx.mapping.clone(), target(ctx), extra).merging(merging)
     }
+}
+
+/// The first field that keeps what stands where NULL comes.
+fn skips(ctx: &Ctx, to: Target) -> Option<&str> {
+    let skips = |field: &&MappedField| field.nulls == Nulls::Skip && field.direction.reaches(to);
+    ctx.mapping.fields.iter().find(skips).map(|field| &*field.name)
 }
 
 /// Whether the target takes a row once, however often it is appended: time series know their source keys.

@@ -2,7 +2,7 @@
 
 use futures_util::future::join;
 use tidegate_model::error::Result;
-use tidegate_model::ports::{Settlement, StatePatch};
+use tidegate_model::ports::{Settlement, StatePatch, flags};
 use tidegate_model::record::Key;
 use tidegate_model::run::RunRecord;
 use tidegate_model::span::Span;
@@ -73,14 +73,20 @@ pub(crate) fn new_sink<'a>(ctx: &'a Ctx, plan: &Plan) -> Result<Sink<'a>> {
     Sink::new(ctx.rules(), ctx.targets(), &*ctx.engine.env, planned, remember)
 }
 
-/// Records with open rejects or a person's choice join a run that reads only changes of a side: they may not be among
-/// them, and may have no entry in the ledger that would bring them up.
+/// Records to be looked at again that join one run.
+const LOOKS_MAX: usize = 100_000;
+
+/// Records with open rejects or a person's choice, and those that are to be looked at again, join a run that reads only
+/// changes of a side: they may not be among them, and the ledger may not be scanned, or have no entry of them.
 pub(crate) async fn open_records(ctx: &Ctx, plan: &Plan, sink: &mut Sink<'_>) -> Result<()> {
     if ![plan.warehouse, plan.platform].contains(&Reading::Delta) {
         return Ok(());
     }
     let open = ctx.rejected.iter().chain(ctx.choices.keys()).chain(&ctx.rekeyed);
     let mut keys: Vec<Key> = open.cloned().collect();
+    if plan.warehouse != Reading::Complete && plan.platform != Reading::Complete {
+        keys.extend(ctx.engine.memory.flagged(&ctx.sync.name, flags::LOOK, LOOKS_MAX).await?);
+    }
     keys.sort();
     keys.dedup();
     let rules = ctx.rules();

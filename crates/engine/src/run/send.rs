@@ -30,7 +30,7 @@ pub(crate) struct Sent {
 
 /// Sends the changes of a batch to one side.
 pub(crate) async fn send(ctx: &Ctx, to: Target, changes: &[Change], op: &OpId) -> Sent {
-    let mut state = Sending { ctx, to, requests: 0, alike: 0, last: None, singles: 0 };
+    let mut state = Sending { ctx, to, requests: 0, alike: 0, last: None, singles: 0, refused: Vec::new() };
     let mut outcomes: Vec<Option<Outcome>> = changes.iter().map(|_| None).collect();
     let stop = match state.moved_on(changes, &mut outcomes).await {
         Ok(()) => {
@@ -59,6 +59,8 @@ struct Sending<'a> {
     singles: u32,
     alike: u32,
     last: Option<String>,
+    /// The first single records that were refused.
+    refused: Vec<usize>,
 }
 
 impl Sending<'_> {
@@ -180,7 +182,12 @@ impl Sending<'_> {
             self.alike = if self.singles == 1 || self.last.as_deref() == Some(&*text) { self.alike + 1 } else { 0 };
             self.last = Some(text);
             if self.singles == ALIKE_MAX && self.alike == ALIKE_MAX {
+                // It was not the records: what was said of the ones before is taken back.
+                self.refused.iter().for_each(|at| outcomes[*at] = None);
                 return Err(error);
+            }
+            if self.singles < ALIKE_MAX {
+                self.refused.push(*single);
             }
             outcomes[*single] = Some(Outcome::Rejected(FieldReject::record("refused", error.to_string())));
             return Ok(());

@@ -57,7 +57,7 @@ async fn a_duplicate_key_rejects_all_of_its_rows() {
         sync.name = format!("revenue-{write:?}");
         sync.model = tidegate_model::schema::ModelName(format!("dataset:{write:?}"));
         let counts = bench.run(&sync).await.books.to_platform;
-        assert_eq!((counts.read, counts.created, counts.rejected), (23, 17, 6), "{write:?}");
+        assert_eq!((counts.read, counts.created, counts.rejected), (20, 17, 3), "{write:?}");
         let rejects = bench.rejects(&sync).await;
         let expected = ["i15", "i16", "i2"].map(|key| (Some(key.to_owned()), "duplicate_key".to_owned()));
         assert_eq!(rejects, expected, "{write:?}");

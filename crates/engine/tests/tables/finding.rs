@@ -1,6 +1,8 @@
 //! How changes are found: `full`, `cursor`, `auto`.
 
 use tidegate_engine::RunOptions;
+use tidegate_model::ports::{Settlement, flags};
+use tidegate_model::record::Key;
 use tidegate_model::run::RunStatus;
 use tidegate_model::sync::Direction::{Both, ToPlatform, ToWarehouse};
 use tidegate_model::sync::{Changes, CursorSpec, Deletes, Lookback, Sync, WriteMode};
@@ -191,4 +193,28 @@ fn keys_that_are_null_empty_or_doubled_are_rejects_and_never_gone() {
     assert_eq!(bench.platform.get("b", "name"), Some(text("b")));
     let listed = bench.rejects();
     assert!(listed.iter().any(|reject| reject == "b/- duplicate_key"), "{listed:?}");
+}
+
+/// Records that are to be looked at again have shown their change already: reads of changes do not bring them up.
+#[test]
+fn cursor_and_platform_changes_look_again_at_records_that_were_left_open() {
+    let mut sync = sync(&[("name", Both)]);
+    sync.changes = Changes::Cursor;
+    sync.cursor = Some(CursorSpec { column: "seq".to_owned(), lookback: Some(Lookback::Count(0)) });
+    let mut bench = Bench::new(sync);
+    fill(&bench, &["a", "b", "c"]);
+    bench.ok();
+    bench.quiet();
+    let mut record = bench.ask(bench.state.entries("companies", &[Key::new("b")])).remove(0).expect("an entry");
+    record.entry.flags |= flags::LOOK;
+    let (name, now) = ("companies", tidegate_model::Instant(i64::MAX / 4));
+    let lease = bench.ask(bench.state.claim(name, "somebody", now));
+    let run = bench.runs.last().expect("a run").run.clone();
+    let settlement = Settlement { run, entries: vec![record], ..Settlement::default() };
+    bench.ask(bench.state.settle(&lease, &settlement));
+    bench.ask(bench.state.release(&lease));
+    let books = bench.ok();
+    assert_eq!(bench.runs.last().map(|run| run.mode.as_str()), Some("changes"));
+    assert_eq!((books.to_platform.read, books.to_platform.unchanged), (1, 1));
+    assert_eq!(bench.flags("b"), Some(0));
 }

@@ -346,6 +346,8 @@ pub trait Memory: Send + Sync {
     async fn entries(&self, sync: &str, keys: &[Key]) -> Result<Vec<Option<LedgerRecord>>>;
     /// Keys of linked records by remote id, same order as asked.
     async fn by_remote(&self, sync: &str, ids: &[RemoteId]) -> Result<Vec<Option<Key>>>;
+    /// Keys of ledger entries that carry any of these bits of [`flags`], in order.
+    async fn flagged(&self, sync: &str, flags: u8, limit: usize) -> Result<Vec<Key>>;
     /// Of these keys' prints, those that were delivered inside the lookback margin.
     async fn delivered(&self, sync: &str, prints: &[u64]) -> Result<Vec<bool>>;
 

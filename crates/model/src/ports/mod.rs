@@ -60,7 +60,8 @@ pub struct WriteColumn {
 pub enum LoadMode {
     /// Rows are added. A target that deduplicates by source key counts rows it had as unchanged.
     Append,
-    /// Rows are created or updated by the key column; rows that are equal already count as unchanged.
+    /// Rows are created or updated by the key column; rows that are equal already count as unchanged. Columns that a
+    /// page lacks, and NULLs of columns marked [`crate::page::KEEP`] (platforms only), leave alone what stands there.
     Merge,
     /// All rows of the target are replaced, in one transaction: readers see the old rows or the new rows.
     Replace {

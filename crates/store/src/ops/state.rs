@@ -2,6 +2,7 @@
 
 use tidegate_model::error::{Error, ErrorKind, Result};
 use tidegate_model::ports::{StatePatch, SyncState};
+use tidegate_model::record::Key;
 use tidegate_model::span::Position;
 
 use crate::code::{exact_json, from_json, opt_from_json, opt_json, unsigned};
@@ -34,6 +35,15 @@ pub(crate) async fn state<T: Tx>(tx: &mut T, sync: &str) -> Result<SyncState> {
         full_settled: row.int(4)? != 0,
         linked: unsigned(row.int(5)?)?,
     })
+}
+
+/// Keys of ledger entries that carry any of these flags.
+pub(crate) async fn flagged<T: Tx>(tx: &mut T, sync: &str, flags: u8, limit: usize) -> Result<Vec<Key>> {
+    let Some(sync) = sync_id(tx, sync).await? else { return Ok(Vec::new()) };
+    let sql = format!("SELECT key FROM ledger WHERE sync = $1 AND (flags & {flags}) <> 0 ORDER BY key LIMIT $2");
+    let limit = P::Int(i64::try_from(limit).unwrap_or(i64::MAX));
+    let rows = tx.rows(&sql, &[P::Int(sync), limit]).await?;
+    rows.into_iter().map(|mut row| row.key(0)).collect()
 }
 
 /// Syncs of which more is known than that somebody claimed them once.

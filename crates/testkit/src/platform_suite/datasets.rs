@@ -71,6 +71,29 @@ pub async fn a_dataset_merges_by_key(platform: &dyn Platform) {
     assert_eq!(super::rows_of(&page)[0]["v"], text("c"));
 }
 
+/// NULLs of a marked column, and columns that a page lacks, leave alone what stands there.
+pub async fn a_dataset_merge_keeps_what_nobody_spoke_of(platform: &dyn Platform) {
+    let model = named("dataset:k");
+    let columns = [("id", Type::Int64), ("v", Type::Text), ("n", Type::Int64)];
+    let merge = || load("s", LoadMode::Merge, Some("id"));
+    let first = page(&columns, &[vec![Value::Int(1), text("a"), Value::Int(7)]]);
+    platform.load(&model, &merge(), pages(vec![first])).await.unwrap();
+    let nulls = page(&columns, &[vec![Value::Int(1), Value::Null, Value::Int(8)]]);
+    let mut fields: Vec<arrow_schema::Field> =
+        nulls.rows.schema().fields().iter().map(|field| field.as_ref().clone()).collect();
+    fields[1].set_metadata([(tidegate_model::page::KEEP.to_owned(), "1".to_owned())]);
+    let schema = std::sync::Arc::new(arrow_schema::Schema::new(fields));
+    let marked = tidegate_model::page::Page::new(nulls.rows.with_schema(schema).unwrap());
+    let loaded = platform.load(&model, &merge(), pages(vec![marked.clone()])).await.unwrap();
+    assert_eq!((loaded.created, loaded.updated, loaded.unchanged), (0, 1, 0));
+    let loaded = platform.load(&model, &merge(), pages(vec![marked])).await.unwrap();
+    assert_eq!((loaded.created, loaded.updated, loaded.unchanged), (0, 0, 1));
+    let lacking = page(&[("id", Type::Int64), ("n", Type::Int64)], &[vec![Value::Int(1), Value::Int(9)]]);
+    platform.load(&model, &merge(), pages(vec![lacking])).await.unwrap();
+    let rows = read(platform, asking("dataset:k", "id", &["v", "n"])).await;
+    assert_eq!((rows[0].get("v"), rows[0].get("n")), (Some(&text("a")), Some(&Value::Int(9))));
+}
+
 /// A replace clears and rewrites in one step; one that loses too much is stopped and nothing changes.
 pub async fn a_dataset_is_replaced_as_a_whole_or_not_at_all(platform: &dyn Platform) {
     let model = named("dataset:r");

@@ -72,6 +72,7 @@ macro_rules! platform_suite {
             a_load_that_fails_keeps_nothing
             a_dataset_follows_the_columns_of_its_pages
             a_dataset_merges_by_key
+            a_dataset_merge_keeps_what_nobody_spoke_of
             a_dataset_is_replaced_as_a_whole_or_not_at_all
             a_dataset_finds_late_companies
             check_names_what_is_missing

@@ -69,6 +69,7 @@ handed_on! {
     fn scan(sync: &str, after: Option<&Key>, limit: usize) -> Vec<LedgerEntry>;
     fn entries(sync: &str, keys: &[Key]) -> Vec<Option<LedgerRecord>>;
     fn by_remote(sync: &str, ids: &[RemoteId]) -> Vec<Option<Key>>;
+    fn flagged(sync: &str, flags: u8, limit: usize) -> Vec<Key>;
     fn delivered(sync: &str, prints: &[u64]) -> Vec<bool>;
     fn open_span(lease: &Lease, span: &Span) -> ();
     fn open_spans(sync: &str) -> Vec<OpenSpan>;

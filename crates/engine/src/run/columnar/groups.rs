@@ -11,7 +11,24 @@ use crate::run::rows::canonical_keys;
 /// A page with the rows whose key is not theirs alone.
 pub(super) struct Grouped {
     pub(super) page: Page,
+    /// The first row of each such key.
     pub(super) twins: Vec<(usize, FieldReject)>,
+    /// The other rows of these keys: a key is considered once, however many rows have it.
+    pub(super) repeats: Vec<usize>,
+}
+
+impl Grouped {
+    /// Keys (and rows without one) on the page, each once.
+    pub(super) fn read(&self) -> u64 {
+        (self.page.len() - self.repeats.len()) as u64
+    }
+
+    /// The rows that are left out.
+    pub(super) fn skip(&self) -> Vec<bool> {
+        let mut skip = vec![false; self.page.len()];
+        self.repeats.iter().for_each(|row| skip[*row] = true);
+        skip
+    }
 }
 
 /// A page and its keys.
@@ -42,7 +59,7 @@ impl Groups {
         let Some((page, keys)) = self.next.take() else { return Ok(None) };
         self.next = self.pull().await?;
         let after = self.next.as_ref().and_then(|(_, keys)| key_at(keys, 0));
-        let mut twins = Vec::new();
+        let (mut twins, mut repeats) = (Vec::new(), Vec::new());
         for row in 0..keys.len() {
             let Some(key) = key_at(&keys, row) else { continue };
             let before = if row == 0 { self.last.as_deref() } else { key_at(&keys, row - 1) };
@@ -51,12 +68,14 @@ impl Groups {
                     .hint("the source's order changed during the read; run again, and report it if it stays"));
             }
             let next = if row + 1 == keys.len() { after } else { key_at(&keys, row + 1) };
-            if before == Some(key) || next == Some(key) {
+            if before == Some(key) {
+                repeats.push(row);
+            } else if next == Some(key) {
                 twins.push((row, twin(&self.column)));
             }
         }
         self.last = keys.len().checked_sub(1).and_then(|row| key_at(&keys, row)).map(str::to_owned);
-        Ok(Some(Grouped { page, twins }))
+        Ok(Some(Grouped { page, twins, repeats }))
     }
 
     async fn pull(&mut self) -> Result<Option<Keyed>> {
@@ -81,10 +100,14 @@ pub(super) async fn next_within(pages: &mut Pages, left: &mut Option<u64>) -> Re
     if *left == Some(0) {
         return Ok(None);
     }
-    let Some(page) = pages.next().await? else { return Ok(None) };
-    let Some(most) = left else { return Ok(Some(page)) };
+    Ok(pages.next().await?.map(|page| cut(page, left)))
+}
+
+/// A page, cut to what is left of a limit.
+pub(super) fn cut(page: Page, left: &mut Option<u64>) -> Page {
+    let Some(most) = left else { return page };
     let take = usize::try_from(*most).unwrap_or(usize::MAX).min(page.len());
     *most -= take as u64;
     let misfits = page.misfits.into_iter().filter(|misfit| misfit.row < take).collect();
-    Ok(Some(Page { rows: page.rows.slice(0, take), misfits }))
+    Page { rows: page.rows.slice(0, take), misfits }
 }

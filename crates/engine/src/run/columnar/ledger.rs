@@ -3,6 +3,7 @@
 use arrow_array::ArrayRef;
 use futures_util::future::join;
 use tidegate_model::error::{Error, Result};
+use tidegate_model::page::Page;
 use tidegate_model::ports::{LedgerEntry, Print};
 use tidegate_model::record::Key;
 use tidegate_model::sync::Target;
@@ -78,25 +79,29 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     async fn next(&mut self, work: &Work<'_>) -> Result<Option<Batch>> {
-        let Some(Grouped { page, twins }) = self.groups.next().await? else { return Ok(None) };
+        let Some(grouped) = self.groups.next().await? else { return Ok(None) };
+        let (read, mut skip) = (grouped.read(), grouped.skip());
+        let Grouped { page, twins, repeats } = grouped;
         let name = work.columns.key_source();
         let keys = canonical_keys(page.rows.column(position(&page, name)?), name)?;
         let prints = self.prints(work, &page)?;
-        let mut skip = vec![false; page.len()];
         for (row, key) in keys.iter().enumerate() {
             let Some(key) = key else { continue };
             let known = self.find(key).await?;
-            skip[row] = known.is_some_and(|stands| !self.versions || stands == prints[row]);
+            let twin = twins.binary_search_by_key(&row, |(row, _)| *row).is_ok();
+            skip[row] |= !twin && known.is_some_and(|stands| !self.versions || stands == prints[row]);
         }
-        let read = page.len() as u64;
-        let known = skip.iter().filter(|skip| **skip).count() as u64;
+        let known = (skip.iter().filter(|skip| **skip).count() - repeats.len()) as u64;
         let mapped = work.columns.map(&page, Beforehand { skip, rejects: twins })?;
         let rows = (0u32..).zip(&mapped.from).filter_map(|(number, row)| {
             let row = usize::try_from(*row).ok()?;
             Some((number, Key::new(keys.value(row)), prints[row]))
         });
         let note = Some(Note::Ledger(rows.collect()));
-        Ok(Some(Batch { pages: vec![mapped], read, known, note, to: work.position.clone(), ..Batch::default() }))
+        let mut fresh = work.judge.before.fresh(&mapped, usize::MAX);
+        fresh.rows += known;
+        let to = work.position.clone();
+        Ok(Some(Batch { pages: vec![mapped], read, known, note, to, fresh, ..Batch::default() }))
     }
 
     /// What the ledger says of a key; keys are asked for in order.
@@ -119,11 +124,16 @@ impl Reader<'_> {
         }
     }
 
-    fn prints(&self, work: &Work<'_>, page: &tidegate_model::page::Page) -> Result<Vec<Print>> {
-        let mut columns: Vec<&ArrayRef> = Vec::new();
-        for name in work.columns.sources() {
-            columns.push(page.rows.column(position(page, &name)?));
-        }
-        Ok(self.printer.rows(&columns, page.len()))
+    fn prints(&self, work: &Work<'_>, page: &Page) -> Result<Vec<Print>> {
+        prints(&self.printer, work, page)
     }
+}
+
+/// The prints of a page's rows as the ledger keeps them.
+pub(super) fn prints(printer: &Printer, work: &Work<'_>, page: &Page) -> Result<Vec<Print>> {
+    let mut columns: Vec<&ArrayRef> = Vec::new();
+    for name in work.columns.sources() {
+        columns.push(page.rows.column(position(page, &name)?));
+    }
+    Ok(printer.rows(&columns, page.len()))
 }

@@ -1,27 +1,15 @@
 //! What earlier runs left open: spans whose end is not known, and rejects that may have been mended.
 
-use std::cmp::Ordering;
-
-use tidegate_model::cells::value_at;
 use tidegate_model::error::{Error, ErrorKind, Result};
-use tidegate_model::page::Page;
-use tidegate_model::ports::{IntentBatch, LoadMode, OpenSpan, ReadMode, Settlement};
-use tidegate_model::record::Key;
-use tidegate_model::span::{CursorPoint, Position, Span};
-use tidegate_model::sync::{Changes, OnUncertain, Target};
+use tidegate_model::ports::{IntentBatch, LoadMode, OpenSpan, Settlement};
+use tidegate_model::span::Span;
+use tidegate_model::sync::{Changes, OnUncertain};
 
-use super::cursor::{Reader, spec};
-use super::groups::twin;
+use super::cursor::spec;
 use super::note::Note;
-use super::source::warehouse_columns;
+use super::reader::{Range, Reader};
 use super::window::{point_of, start};
 use super::work::{Batch, Feed, Work, total};
-use crate::plan::columns::{Beforehand, position};
-use crate::run::cursor::compare;
-use crate::run::rows::canonical_keys;
-
-/// Keys that are read again in one call.
-const RETRY_KEYS: usize = 1_000;
 
 /// Resolves the spans that an earlier run left open: what landed is settled with what was noted before it was sent, what
 /// did not is loaded now (a cursor's window) or found again by the read that follows (everything else).
@@ -81,8 +69,9 @@ async fn window(work: &Work<'_>, span: &Span) -> Result<Batch> {
     let at = point_of(span.from.as_ref()).cloned();
     let Some(to) = point_of(span.to.as_ref()).cloned() else { return Ok(Batch::default()) };
     let from = at.as_ref().map(|at| start(at, lookback));
-    let mode = ReadMode::Cursor { column: column.clone(), key: work.ctx.sync.key.warehouse.clone(), from, to };
-    let mut reader = Reader::over(work, column, lookback, at, mode).await?;
+    // Rows without a cursor belong to no span.
+    let range = Range { column, lookback, at, from, to: Some(to), limit: None, nulls_told: true };
+    let mut reader = Reader::open(work, range, None).await?;
     let mut whole = Batch::default();
     while let Some(page) = reader.next_of_span(work).await? {
         join(&mut whole, page);
@@ -101,62 +90,8 @@ fn join(whole: &mut Batch, page: Batch) {
         }
     }
     whole.forget_below = page.forget_below.or(whole.forget_below);
+    whole.fresh.add(page.fresh);
     whole.read += page.read;
     whole.known += page.known;
     whole.pages.extend(page.pages);
-}
-
-/// Reads the source rows of rejected keys again and delivers those that are fit now. With `below`, only rows that a
-/// window starting there would not show.
-pub(super) async fn retry(work: &mut Work<'_>, keys: Vec<Key>, below: Option<&CursorPoint>) -> Result<()> {
-    let cursor = work.ctx.sync.changes == Changes::Cursor;
-    if work.to == Target::Warehouse || keys.is_empty() {
-        return Ok(());
-    }
-    let column = if cursor { Some(spec(work.ctx)?.0) } else { None };
-    let columns = warehouse_columns(&work.columns, column.as_deref());
-    let sync = work.ctx.sync.clone();
-    for keys in keys.chunks(RETRY_KEYS) {
-        let warehouse = &work.ctx.job.warehouse;
-        let page = warehouse.fetch(&sync.source, &columns, &sync.key.warehouse, keys, &sync.timezone).await?;
-        let Some(batch) = again(work, &page, column.as_deref().zip(below))? else { continue };
-        work.gate(&batch).await?;
-        let span = work.open_span(&batch).await?;
-        let loaded = work.load_batch(&batch, &span.op(0)).await;
-        work.settle(span, batch, loaded).await?;
-        work.ctx.engine.env.failpoint("columnar.retried");
-    }
-    Ok(())
-}
-
-/// The fetched rows that are delivered by themselves.
-fn again(work: &Work<'_>, page: &Page, below: Option<(&str, &CursorPoint)>) -> Result<Option<Batch>> {
-    if page.is_empty() {
-        return Ok(None);
-    }
-    let mut skip = vec![false; page.len()];
-    if let Some((column, below)) = below {
-        let at = position(page, column)?;
-        for (row, skip) in skip.iter_mut().enumerate() {
-            let value = value_at(&page.rows, at, row);
-            *skip = value.is_null() || compare(&value, &below.value) == Ordering::Greater;
-        }
-    }
-    let known = skip.iter().filter(|skip| **skip).count() as u64;
-    if known == page.len() as u64 {
-        return Ok(None);
-    }
-    let name = work.columns.key_source();
-    let keys = canonical_keys(page.rows.column(position(page, name)?), name)?;
-    let mut rows: std::collections::HashMap<&str, Vec<usize>> = std::collections::HashMap::new();
-    for (row, key) in keys.iter().enumerate() {
-        rows.entry(key.unwrap_or_default()).or_default().push(row);
-    }
-    let twins = rows.values().filter(|rows| rows.len() > 1).flatten();
-    let mut rejects: Vec<_> = twins.map(|row| (*row, twin(name))).collect();
-    rejects.sort_by_key(|(row, _)| *row);
-    let mapped = work.columns.map(page, Beforehand { skip, rejects })?;
-    let to = work.position.clone().filter(|position| matches!(position, Position::Cursor(_)));
-    // Rows that are left to the window's own read are counted there.
-    Ok(Some(Batch { pages: vec![mapped], read: page.len() as u64 - known, to, ..Batch::default() }))
 }

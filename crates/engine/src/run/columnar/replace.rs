@@ -13,11 +13,10 @@ use tidegate_model::run::{Books, Counts, Replaced};
 use tidegate_model::sync::Target;
 
 use super::groups::Groups;
+use super::judge::{Fresh, Judge};
 use super::source::everything;
 use super::work::{Batch, Feed, Work};
 use crate::plan::columns::{Beforehand, Columns, key_of};
-use crate::plan::guard;
-use crate::run::deliver::guard_error;
 
 /// Rows of which the keys are kept, so that rows that the target refuses can be named.
 const NAMED_ROWS: u64 = 4_000_000;
@@ -60,10 +59,8 @@ pub(super) async fn stream(work: &Work<'_>, tally: &Shared) -> Result<Pages> {
     *lock(tally) = Tally::default();
     let ctx = work.ctx;
     let groups = everything(ctx, &work.columns, work.page_rows(), work.to).await?;
-    let forced = ctx.options.force_guards.clone();
-    let guard = ctx.state.full_settled.then(|| (ctx.sync.name.clone(), ctx.sync.guards, forced));
     let (columns, tally, cancel) = (work.columns.clone(), tally.clone(), ctx.options.cancel.clone());
-    Ok(Box::new(Mapping { groups, columns, tally, cancel, guard }))
+    Ok(Box::new(Mapping { groups, columns, tally, cancel, judge: work.judge.clone() }))
 }
 
 /// Pages mapped as they are asked for.
@@ -72,7 +69,7 @@ struct Mapping {
     columns: Arc<Columns>,
     tally: Shared,
     cancel: Cancel,
-    guard: Option<(String, tidegate_model::sync::Guards, Vec<String>)>,
+    judge: Judge,
 }
 
 #[async_trait]
@@ -81,15 +78,12 @@ impl PageStream for Mapping {
         loop {
             self.cancel.check()?;
             let Some(grouped) = self.groups.next().await? else { return Ok(None) };
-            let read = grouped.page.len() as u64;
-            let mapped = self.columns.map(&grouped.page, Beforehand { skip: Vec::new(), rejects: grouped.twins })?;
+            let (read, skip) = (grouped.read(), grouped.skip());
+            let mapped = self.columns.map(&grouped.page, Beforehand { skip, rejects: grouped.twins })?;
             let page = Page::new(mapped.rows.clone());
-            let (rejects, all) = lock(&self.tally).add(read, mapped);
-            if let Some((sync, guards, forced)) = &self.guard
-                && let Some(tripped) = guard::too_many_rejects(guards, rejects, all, forced)
-            {
-                return Err(guard_error(sync, &[tripped]));
-            }
+            self.judge.add(self.judge.before.fresh(&mapped, usize::MAX));
+            lock(&self.tally).add(read, mapped);
+            self.judge.check(Fresh::default())?;
             if !page.is_empty() {
                 return Ok(Some(page));
             }
@@ -116,8 +110,8 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Adds a page; rejected and read rows so far.
-    fn add(&mut self, read: u64, mapped: crate::plan::columns::MappedPage) -> (u64, u64) {
+    /// Adds a page.
+    fn add(&mut self, read: u64, mapped: crate::plan::columns::MappedPage) {
         self.read += read;
         self.rejected += mapped.rejected;
         self.dropped += mapped.dropped;
@@ -127,7 +121,6 @@ impl Tally {
         self.rows += mapped.rows.num_rows() as u64;
         let room = MAX_REJECTS_LISTED.saturating_sub(self.rejects.len());
         self.rejects.extend(mapped.rejects.into_iter().take(room).map(|reject| (reject.key, reject.why)));
-        (self.rejected, self.read)
     }
 
     fn key(&self, mut row: u64) -> Option<Key> {

@@ -25,20 +25,31 @@ pub(super) fn warehouse_columns(columns: &Columns, more: Option<&str>) -> Vec<St
 
 /// Everything that the source holds, ascending by key.
 pub(super) async fn everything(ctx: &Ctx, columns: &Columns, page_rows: usize, to: Target) -> Result<Groups> {
+    reading(ctx, columns, page_rows, to, None).await
+}
+
+/// The same, with a further column of the warehouse.
+pub(super) async fn reading(
+    ctx: &Ctx,
+    columns: &Columns,
+    page_rows: usize,
+    to: Target,
+    more: Option<&str>,
+) -> Result<Groups> {
     let pages = match to {
-        Target::Platform => warehouse(ctx, columns, page_rows).await?,
+        Target::Platform => warehouse(ctx, columns, page_rows, more).await?,
         Target::Warehouse => platform(ctx, columns, page_rows).await?,
     };
     Ok(Groups::new(pages, columns.key_source(), ctx.options.limit))
 }
 
-async fn warehouse(ctx: &Ctx, columns: &Columns, page_rows: usize) -> Result<Pages> {
+async fn warehouse(ctx: &Ctx, columns: &Columns, page_rows: usize, more: Option<&str>) -> Result<Pages> {
     let rule = ctx.key_rule()?;
     let key = columns.key_source().to_owned();
     let mode = if rule.is_some() { ReadMode::Unordered } else { ReadMode::Full { key, after: None } };
     let ask = ReadAsk {
         source: ctx.sync.source.clone(),
-        columns: warehouse_columns(columns, None),
+        columns: warehouse_columns(columns, more),
         mode,
         page_rows,
         timezone: ctx.sync.timezone.clone(),
@@ -76,8 +87,8 @@ async fn platform(ctx: &Ctx, columns: &Columns, page_rows: usize) -> Result<Page
 
 /// A page of a complete read as a batch.
 pub(super) fn batch(work: &Work<'_>, grouped: Grouped) -> Result<Batch> {
-    let read = grouped.page.len() as u64;
-    let before = Beforehand { skip: Vec::new(), rejects: grouped.twins };
-    let mapped = work.columns.map(&grouped.page, before)?;
-    Ok(Batch { pages: vec![mapped], read, ..Batch::default() })
+    let (read, skip) = (grouped.read(), grouped.skip());
+    let mapped = work.columns.map(&grouped.page, Beforehand { skip, rejects: grouped.twins })?;
+    let fresh = work.judge.before.fresh(&mapped, usize::MAX);
+    Ok(Batch { pages: work.columns.parts(mapped)?, read, fresh, ..Batch::default() })
 }

@@ -3,38 +3,37 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
+use arrow_array::Array;
+use tidegate_model::cells::cell;
 use tidegate_model::change::{FieldReject, Reject};
 use tidegate_model::error::{Error, ErrorKind, Result};
 use tidegate_model::page::{Held, Page, Pages};
 use tidegate_model::ports::{
-    Delivered, IntentBatch, LedgerRecord, Load, LoadMode, Loaded, MAX_REJECTS_LISTED, PAGE_ROWS, Progress, Settlement,
-    StatePatch,
+    Delivered, IntentBatch, Load, LoadMode, Loaded, MAX_REJECTS_LISTED, PAGE_ROWS, Progress, Settlement, StatePatch,
 };
 use tidegate_model::record::Key;
 use tidegate_model::run::{Counts, RunRecord};
 use tidegate_model::schema::Source;
-use tidegate_model::span::{OpId, Position, Span};
-use tidegate_model::sync::{DatasetLink, OnUncertain, Target};
+use tidegate_model::span::{CursorPoint, OpId, Position, Span};
+use tidegate_model::sync::{Changes, DatasetLink, OnUncertain, Target};
 
-use super::note::{Note, entry};
+use super::judge::{Before, Fresh, Judge, OPEN_MAX};
+use super::note::Note;
 use super::replace;
-use crate::plan::columns::{Columns, MappedPage, RowReject};
-use crate::plan::guard;
+use crate::plan::columns::{Columns, MappedPage, RowReject, position};
 use crate::run::context::Ctx;
-use crate::run::deliver::guard_error;
 use crate::run::retry;
+use crate::run::rows::canonical_keys;
 
 /// Rows of a page in bulk, for up to [`WIDE`] columns.
 const BULK_ROWS: usize = 65_536;
 /// Columns up to which a bulk page stays in its budget; wider pages have fewer rows.
 const WIDE: usize = 16;
 
-/// Most open rejects that are loaded to know what was open before.
-const OPEN_MAX: u32 = 1_000_000;
 /// The rule of a batch whose answer was lost.
-const UNCERTAIN: &str = "uncertain";
+pub(super) const UNCERTAIN: &str = "uncertain";
 /// How the reason of a dropped field ends: its row is not delivered again.
-const WENT_ON: &str = "; the row went on without this field";
+pub(super) const WENT_ON: &str = "; the row went on without this field";
 
 /// A page ready to be delivered.
 #[derive(Default)]
@@ -53,6 +52,10 @@ pub(super) struct Batch {
     pub(super) note: Option<Note>,
     /// Remembered orders below this are forgotten with it.
     pub(super) forget_below: Option<i64>,
+    /// What of it is new in this run, for the guard.
+    pub(super) fresh: Fresh,
+    /// The last row of a cursor's page.
+    pub(super) last: Option<CursorPoint>,
 }
 
 impl Batch {
@@ -70,7 +73,7 @@ impl Batch {
         full.map(|page| Page::new(page.rows.clone())).collect()
     }
     /// The key of a loaded row.
-    fn key(&self, mut row: u64) -> Option<Key> {
+    pub(super) fn key(&self, mut row: u64) -> Option<Key> {
         for page in &self.pages {
             let rows = page.rows.num_rows() as u64;
             if row < rows {
@@ -103,9 +106,13 @@ pub(super) struct Work<'a> {
     /// Where the warehouse stands now.
     pub(super) position: Option<Position>,
     /// Keys with open rejects towards the target.
-    open: HashSet<Key>,
-    /// Those of them whose rows were not delivered.
-    undelivered: HashSet<Key>,
+    pub(super) open: HashSet<Key>,
+    /// Keys that were rejected before the read began: it leaves them out, so that each is counted once.
+    pub(super) said: HashSet<Key>,
+    /// The read of this run has begun.
+    pub(super) reading: bool,
+    /// The reject guard.
+    pub(super) judge: Judge,
     first: bool,
 }
 
@@ -117,24 +124,44 @@ impl<'a> Work<'a> {
         mode: LoadMode,
     ) -> Result<Self> {
         let to = super::target(ctx);
-        let (mut open, mut undelivered) = (HashSet::new(), HashSet::new());
-        for listed in ctx.engine.memory.rejects(Some(&ctx.sync.name), OPEN_MAX).await? {
-            let Some(key) = listed.reject.key.filter(|_| listed.reject.to == to) else { continue };
-            let why = listed.reject.why;
-            if why.rule != UNCERTAIN && !why.reason.ends_with(WENT_ON) {
-                undelivered.insert(key.clone());
-            }
-            open.insert(key);
-        }
+        let before = Before::read(ctx, to).await?;
+        let (open, said) = (before.open.clone(), HashSet::new());
         let (position, first) = (ctx.state.warehouse.clone(), !ctx.state.full_settled);
-        Ok(Self { ctx, run, columns, to, mode, position, open, undelivered, first })
+        Ok(Self {
+            ctx,
+            run,
+            columns,
+            to,
+            mode,
+            position,
+            open,
+            said,
+            reading: false,
+            judge: Judge::new(ctx, before),
+            first,
+        })
     }
 
     /// Keys with open rejects of rows that were not delivered, in order.
     pub(super) fn open_keys(&self) -> Vec<Key> {
-        let mut keys: Vec<Key> = self.undelivered.iter().cloned().collect();
+        // Resolving what was open may have closed some, and may have looked at others just now.
+        let left = self.judge.before.undelivered.intersection(&self.open);
+        let mut keys: Vec<Key> = left.filter(|key| !self.said.contains(*key)).cloned().collect();
         keys.sort();
         keys
+    }
+
+    /// The canonical keys of a page's rows.
+    pub(super) fn keys(&self, page: &Page) -> Result<Vec<Option<Key>>> {
+        let (name, mapping) = (self.columns.key_source(), &self.ctx.mapping.key);
+        let at = position(page, name)?;
+        let array = page.rows.column(at);
+        if self.to == Target::Warehouse || mapping.plain() {
+            let keys = canonical_keys(array, name)?;
+            return Ok(keys.iter().map(|key| key.filter(|key| !key.is_empty()).map(Key::new)).collect());
+        }
+        let field = page.rows.schema_ref().field(at);
+        Ok((0..array.len()).map(|row| mapping.of_warehouse(&cell(array, field, row)).ok()).collect())
     }
 
     /// Rows of a page of the source.
@@ -273,7 +300,9 @@ impl<'a> Work<'a> {
         self.commit(&settlement).await?;
         self.position = span.to.or(span.from);
         self.progress("write");
-        self.guard(0)
+        let refused: Vec<u64> = loaded.rejected.iter().map(|(row, _)| *row).collect();
+        self.judged(&batch, &refused, settlement.delivered_to.len() as u64);
+        self.judge.check(Fresh::default())
     }
 
     /// Settles and keeps the run's books in step with the store's.
@@ -284,7 +313,12 @@ impl<'a> Work<'a> {
         for (key, _) in &settlement.delivered_to {
             self.open.remove(key);
         }
-        self.open.extend(settlement.rejects.iter().filter_map(|reject| reject.key.clone()));
+        if !self.reading {
+            self.said.extend(settlement.rejects.iter().filter_map(|reject| reject.key.clone()));
+        }
+        if self.open.len() < OPEN_MAX as usize {
+            self.open.extend(settlement.rejects.iter().filter_map(|reject| reject.key.clone()));
+        }
         self.ctx.engine.env.failpoint("columnar.settled");
         Ok(())
     }
@@ -306,7 +340,7 @@ impl<'a> Work<'a> {
         if let Some(mut note) = batch.note.clone().filter(|note| !note.is_empty()) {
             settlement.batch = Some((span.id.clone(), batch.number));
             note.without(&refused);
-            self.remember(note, &mut settlement);
+            note.remember(self.to, &mut settlement);
         }
         if let Some(floor) = batch.forget_below {
             settlement.delivered.get_or_insert_with(Delivered::default).forget_below = Some(floor);
@@ -315,19 +349,6 @@ impl<'a> Work<'a> {
         *settlement.books.of(self.to) = counts;
         settlement.patch = self.patch(false);
         settlement
-    }
-
-    fn remember(&self, note: Note, settlement: &mut Settlement) {
-        match note {
-            Note::Margin(rows) => {
-                let keys = rows.into_iter().map(|(_, order, print)| (order, print)).collect();
-                settlement.delivered = Some(Delivered { keys, forget_below: None });
-            }
-            Note::Ledger(rows) => {
-                let records = rows.into_iter().map(|(_, key, print)| entry(key, print, self.to));
-                settlement.entries = records.map(|entry| LedgerRecord { entry, detail: Vec::new() }).collect();
-            }
-        }
     }
 
     /// The shape is kept with the first settlement, the rest with the last.
@@ -340,8 +361,10 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn mapping_rejects(&self, batch: &Batch) -> Vec<Reject> {
-        let all = batch.pages.iter().flat_map(|page| &page.rejects).take(MAX_REJECTS_LISTED);
+    pub(super) fn mapping_rejects(&self, batch: &Batch) -> Vec<Reject> {
+        // A complete read comes to every row again; what a cursor has passed is known by its reject alone.
+        let most = if self.ctx.sync.changes == Changes::Cursor { usize::MAX } else { MAX_REJECTS_LISTED };
+        let all = batch.pages.iter().flat_map(|page| &page.rejects).take(most);
         let told = |reject: &RowReject| {
             let mut why = reject.why.clone();
             if reject.dropped {
@@ -363,49 +386,6 @@ impl<'a> Work<'a> {
         let rows = (0..batch.rows()).filter(|row| refused.binary_search(row).is_err());
         let keys = rows.filter_map(|row| batch.key(row)).filter(|key| self.open.contains(key));
         keys.map(|key| (key, self.to)).collect()
-    }
-
-    /// Stops the run if too many of the rows so far are rejects; `more`: rejects found and not settled yet.
-    pub(super) fn guard(&self, more: u64) -> Result<()> {
-        if self.first {
-            return Ok(());
-        }
-        let counts = match self.to {
-            Target::Platform => &self.run.books.to_platform,
-            Target::Warehouse => &self.run.books.to_warehouse,
-        };
-        let (rejects, read) = (counts.rejected + more, counts.read + more);
-        let forced = &self.ctx.options.force_guards;
-        match guard::too_many_rejects(&self.ctx.sync.guards, rejects, read, forced) {
-            Some(tripped) => Err(guard_error(&self.ctx.sync.name, &[tripped])),
-            None => Ok(()),
-        }
-    }
-
-    /// The last look before a batch is delivered: a wish to stop, or too many rejects. Then its rows are ahead.
-    pub(super) async fn gate(&mut self, batch: &Batch) -> Result<()> {
-        let cancelled = self.ctx.options.cancel.check();
-        let Err(stop) = cancelled.and_then(|()| self.guard(batch.rejected())) else { return Ok(()) };
-        if stop.kind == ErrorKind::Guard {
-            // Who looks for the reason finds the rows.
-            let rejects = self.mapping_rejects(batch);
-            let settlement = Settlement { run: self.ctx.run.clone(), rejects, ..Settlement::default() };
-            self.commit(&settlement).await?;
-        }
-        self.count_ahead(batch, false);
-        Err(stop)
-    }
-
-    /// Counts a batch that was read and not delivered; its rejects are counted as such.
-    pub(super) fn count_ahead(&mut self, batch: &Batch, lost: bool) {
-        let (rows, rejected) = (batch.rows(), batch.rejected());
-        let mut counts = Counts { read: batch.read, unchanged: batch.known, rejected, ..Counts::default() };
-        if lost {
-            (counts.sent, counts.unknown) = (rows, rows);
-        } else {
-            counts.ahead = rows;
-        }
-        self.run.books.of(self.to).add(&counts);
     }
 
     /// An answer was lost by a target that can neither deduplicate nor tell: the batch is listed and not sent again.

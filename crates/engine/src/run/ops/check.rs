@@ -6,8 +6,8 @@ use tidegate_model::finding::{Finding, Severity};
 
 use crate::api::{Engine, Job, RunOptions};
 use crate::run::context::Ctx;
-use crate::run::detect;
 use crate::run::records::new_sink;
+use crate::run::{columnar, detect};
 
 /// Rejects that `--rows` lists one by one.
 const LISTED_MAX: usize = 1_000;
@@ -25,8 +25,16 @@ impl Engine {
         let (warehouse, platform) = ctx.needs();
         let mut found = job.warehouse.check(&warehouse).await;
         found.extend(job.platform.check(&platform).await);
+        if ctx.columnar()
+            && let Err(error) = columnar::refused(&ctx)
+        {
+            found.push(of(&error));
+        }
         let works = found.iter().all(|finding| finding.severity != Severity::Critical);
-        if rows && works && !ctx.columnar() {
+        if rows && works && ctx.columnar() {
+            let (rejects, total) = columnar::bad_rows(&ctx, LISTED_MAX).await?;
+            found.extend(listed(&rejects, total));
+        } else if rows && works {
             found.extend(bad_rows(&ctx).await?);
         }
         Ok(found)
@@ -54,11 +62,15 @@ async fn bad_rows(ctx: &Ctx) -> Result<Vec<Finding>> {
         rejects.extend(verdict.rejects.into_iter().take(LISTED_MAX.saturating_sub(rejects.len())));
     }
     rejects.truncate(LISTED_MAX);
+    Ok(listed(&rejects, total))
+}
+
+fn listed(rejects: &[Reject], total: usize) -> Vec<Finding> {
     let mut found: Vec<Finding> = rejects.iter().map(row_finding).collect();
     if total > found.len() {
         found.push(Finding::info("more_rows", format!("{} more rows would be rejected", total - found.len())));
     }
-    Ok(found)
+    found
 }
 
 fn row_finding(reject: &Reject) -> Finding {

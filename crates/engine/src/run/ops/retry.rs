@@ -1,13 +1,13 @@
 //! `retry`: the source rows of open rejects are read again, and just these are run.
 
-use tidegate_model::error::{Error, Result};
+use tidegate_model::error::Result;
 use tidegate_model::record::Key;
 use tidegate_model::run::RunRecord;
 
 use crate::api::{Engine, Job, RunOptions};
 use crate::run::context::Ctx;
 use crate::run::spans::{self, IfMissed};
-use crate::run::{Work, keyed, resume};
+use crate::run::{Work, columnar, keyed, resume};
 
 impl Engine {
     /// Tries the open rejects again (of one key, if given): reads their source rows and runs just these.
@@ -27,14 +27,10 @@ struct Retrying<'k> {
 impl Work for Retrying<'_> {
     type Made = ();
     async fn carry_out(self, ctx: &Ctx, run: &mut RunRecord) -> Result<()> {
-        if ctx.columnar() {
-            return Err(Error::config(format!(
-                "sync {} moves whole columns; its rejects cannot be tried one by one",
-                ctx.sync.name
-            ))
-            .hint(format!("mend the rows and `tidegate run {}`", ctx.sync.name)));
-        }
         ctx.preflight().await?;
+        if ctx.columnar() {
+            return columnar::retry(ctx, run, self.key).await;
+        }
         resume::resume(ctx, run).await?;
         let mut keys: Vec<Key> = match self.key {
             Some(key) => vec![key.clone()],

@@ -6,7 +6,7 @@ use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use tidegate_model::change::FieldReject;
-use tidegate_model::page::Page;
+use tidegate_model::page::{KEEP, Page};
 use tidegate_model::ports::{Load, LoadMode, Loaded};
 use tidegate_model::{Error, ErrorKind, Result, failpoint};
 
@@ -119,6 +119,7 @@ impl Loading {
             targets.push(Target::new(&column.sql, kind));
             columns.push(digits(kind, array)?);
         }
+        let keeps: Vec<bool> = schema.fields().iter().map(|field| field.metadata().contains_key(KEEP)).collect();
         targets.push(Target::new("_updated", Kind::Int));
         let key = match &self.key {
             Some(name) => {
@@ -135,7 +136,7 @@ impl Loading {
         }
         if self.key.is_some() {
             targets.push(Target::new("_key", Kind::Text));
-            self.merge(session, &targets, &rows)
+            self.merge(session, &targets, &rows, &keeps)
         } else {
             self.done.created += session.insert(&self.table.sql, &targets, &rows, None)?;
             Ok(())
@@ -181,8 +182,8 @@ impl Loading {
         (rows, keys)
     }
 
-    /// Creates or updates by key; rows that are equal stay as they are.
-    fn merge(&mut self, session: &mut dyn Session, targets: &[Target], rows: &Rows) -> Result<()> {
+    /// Creates or updates by key; rows that are equal stay as they are. `keeps`: columns whose NULLs say nothing.
+    fn merge(&mut self, session: &mut dyn Session, targets: &[Target], rows: &Rows, keeps: &[bool]) -> Result<()> {
         let table = &self.table.sql;
         let from = format!("{table} t");
         let ask = Lookup { select: "t.rowno", from: &from, on: "t._key", and: "", kind: Kind::Text };
@@ -192,10 +193,17 @@ impl Loading {
             Ok(())
         })?;
         let data = &targets[..targets.len() - 2];
-        let set = |column: &Target| format!("{0} = excluded.{0}", column.sql);
-        let sets: Vec<String> = data.iter().map(set).chain(["_updated = excluded._updated".to_owned()]).collect();
-        let differs = |column: &Target| format!("{table}.{0} IS DISTINCT FROM excluded.{0}", column.sql);
-        let changed: Vec<String> = data.iter().map(differs).collect();
+        let set = |(column, keep): (&Target, &bool)| match keep {
+            true => format!("{0} = COALESCE(excluded.{0}, {table}.{0})", column.sql),
+            false => format!("{0} = excluded.{0}", column.sql),
+        };
+        let times = ["_updated = excluded._updated".to_owned()];
+        let sets: Vec<String> = data.iter().zip(keeps).map(set).chain(times).collect();
+        let differs = |(column, keep): (&Target, &bool)| {
+            let given = if *keep { format!("excluded.{} IS NOT NULL AND ", column.sql) } else { String::new() };
+            format!("({given}{table}.{0} IS DISTINCT FROM excluded.{0})", column.sql)
+        };
+        let changed: Vec<String> = data.iter().zip(keeps).map(differs).collect();
         let rule = format!("(_key) DO UPDATE SET {} WHERE {}", sets.join(", "), changed.join(" OR "));
         let written = session.insert(table, targets, rows, Some(&rule))?;
         let count = rows.rows() as u64;
