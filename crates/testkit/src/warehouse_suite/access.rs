@@ -104,7 +104,7 @@ pub async fn queries_only_read(lab: &dyn Lab) {
 
 /// Identifiers are quoted everywhere.
 pub async fn names_with_quotes_blanks_and_unicode_work(lab: &dyn Lab) {
-    let name = "we\"ird; DROP TABLE t; -- ' tåble";
+    let name = &lab.odd_name("we\"ird; DROP TABLE t; -- ' tåble");
     let (key, value) = ("the \"key\"", "värde; '\"");
     let (t, int) = (lab.native(Type::Text), lab.native(Type::Int64));
     let table = table_sql(lab, name);

@@ -83,7 +83,8 @@ fn cases(lab: &dyn Lab) -> Vec<Case> {
 
 /// The fix of each finding, run as it is, makes the finding go away.
 pub async fn every_finding_is_mended_by_its_fix(lab: &dyn Lab) {
-    for (at, case) in cases(lab).into_iter().enumerate() {
+    let enforced = |case: &Case| lab.enforces() || case.finding != "key_not_unique";
+    for (at, case) in cases(lab).into_iter().filter(enforced).enumerate() {
         let table = format!("case {at}");
         if !case.table.is_empty() {
             lab.exec(&format!("CREATE TABLE {} ({})", table_sql(lab, &table), case.table)).await;

@@ -47,6 +47,27 @@ pub trait Lab: Send + Sync {
     fn native(&self, logical: Type) -> String;
     /// A table's name for the port.
     fn relation(&self, table: &str) -> Relation;
+    /// Whether the database itself refuses rows that break a check or a unique key. Where it does not, tables are
+    /// declared without them, and nothing is expected of them.
+    fn enforces(&self) -> bool {
+        true
+    }
+    /// Whether there is a native type that keeps every value of a logical type.
+    fn keeps(&self, _logical: Type) -> bool {
+        true
+    }
+    /// What the database gives back of a JSON document in canonical text.
+    fn document(&self, json: &str) -> String {
+        json.to_owned()
+    }
+    /// A name that is hard to quote, in a form that the lab's own server can bear.
+    fn odd_name(&self, name: &str) -> String {
+        name.to_owned()
+    }
+    /// A query of the numbers from 1 to `last`, in a column `n`.
+    fn numbers(&self, last: usize) -> String {
+        format!("WITH RECURSIVE g(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM g WHERE n < {last}) SELECT n FROM g")
+    }
     /// Waits until nothing that is committed stands behind a transaction that still runs, of any other test.
     async fn settle(&self) {}
 }
@@ -115,6 +136,11 @@ pub fn quoted(name: &str) -> String {
 
 fn table_sql(lab: &dyn Lab, table: &str) -> String {
     lab.relation(table).0.iter().map(|part| quoted(part)).collect::<Vec<_>>().join(".")
+}
+
+/// A check as it is declared, or nothing where it would not be enforced.
+fn check(lab: &dyn Lab, condition: &str) -> String {
+    if lab.enforces() { format!(" CHECK ({condition})") } else { String::new() }
 }
 
 fn source(lab: &dyn Lab, table: &str) -> Source {

@@ -124,11 +124,7 @@ pub async fn a_slow_reader_holds_few_pages(lab: &dyn Lab) {
     let (int, text) = (lab.native(Type::Int64), lab.native(Type::Text));
     lab.exec(&format!("CREATE TABLE {table} (id {int}, a {text})")).await;
     let filler = "x".repeat(800);
-    lab.exec(&format!(
-        "INSERT INTO {table} WITH RECURSIVE g(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM g WHERE n < {rows}) \
-         SELECT n, '{filler}' FROM g"
-    ))
-    .await;
+    lab.exec(&format!("INSERT INTO {table} SELECT n, '{filler}' FROM ({}) AS numbers", lab.numbers(rows))).await;
     let warehouse = lab.open(false);
     let asked = ReadAsk { page_rows: 1_000, ..ask(source(lab, "t"), &["id", "a"], ReadMode::Unordered) };
     let before = resident_kb();

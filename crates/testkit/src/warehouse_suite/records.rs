@@ -5,15 +5,16 @@ use tidegate_model::span::OpId;
 use tidegate_model::value::{Type, Value};
 use tidegate_model::{ErrorKind, Result};
 
-use super::{Lab, change, fence, number, rows, said, table_sql, text};
+use super::{Lab, change, check, fence, number, rows, said, table_sql, text};
 
 async fn make(lab: &dyn Lab) {
     let (t, money, doc) =
         (lab.native(Type::Text), lab.native(Type::Decimal { precision: 10, scale: 2 }), lab.native(Type::Json));
     let tz = lab.native(Type::TimestampTz);
     lab.exec(&format!(
-        "CREATE TABLE {} (id {t} PRIMARY KEY, name {t} NOT NULL, arr {money} CHECK (arr < 1000), doc {doc}, at {tz}, short VARCHAR(3))",
-        table_sql(lab, "t")
+        "CREATE TABLE {} (id {t} PRIMARY KEY, name {t} NOT NULL, arr {money}{}, doc {doc}, \"at\" {tz}, short VARCHAR(3))",
+        table_sql(lab, "t"),
+        check(lab, "arr < 1000")
     ))
     .await;
 }
@@ -124,7 +125,9 @@ pub async fn a_replayed_write_tells_the_first_outcomes(lab: &dyn Lab) {
 pub async fn a_bad_record_is_rejected_alone(lab: &dyn Lab) {
     make(lab).await;
     let table = table_sql(lab, "t");
-    lab.exec(&format!("CREATE UNIQUE INDEX one_name ON {table} (name)")).await;
+    if lab.enforces() {
+        lab.exec(&format!("CREATE UNIQUE INDEX one_name ON {table} (name)")).await;
+    }
     let named = |name: &str| ("name", text(name));
     let batch = [
         change(Action::Create, "a", &[named("A")], None),
@@ -138,6 +141,9 @@ pub async fn a_bad_record_is_rejected_alone(lab: &dyn Lab) {
         change(Action::Create, "g", &[named("G"), ("short", Value::Bool(true))], None),
         change(Action::Create, "h", &[named("H"), ("short", text("åäö"))], None),
     ];
+    // What only the database can know is left out where it knows nothing.
+    let known = |at: &usize| lab.enforces() || ![1, 2, 6].contains(at);
+    let batch: Vec<Change> = (0..batch.len()).filter(known).map(|at| batch[at].clone()).collect();
     let outcomes = write(lab, "1", &batch).await.expect("a write");
     let words: Vec<String> = outcomes.iter().map(said).collect();
     let want = [
@@ -152,6 +158,7 @@ pub async fn a_bad_record_is_rejected_alone(lab: &dyn Lab) {
         "wrong_type",
         "created",
     ];
+    let want: Vec<&str> = (0..want.len()).filter(known).map(|at| want[at]).collect();
     assert_eq!(words, want);
     for outcome in &outcomes {
         if let Outcome::Rejected(why) = outcome {

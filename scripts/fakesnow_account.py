@@ -1,0 +1,269 @@
+"""Snowflake accounts for tests: fakesnow's SQL engine behind the parts of the service that it leaves out.
+
+fakesnow answers one account, checks no login, sends every result in one piece and speaks of DuckDB where Snowflake has
+codes of its own. This wraps its web app, and says here what it adds:
+
+- an account per name in the login, each a world of its own: tests neither see nor wait for one another;
+- the master token, its renewal, and the warehouse and role of the session, which its login leaves out;
+- results in parts of some thousand rows, gzip-packed, behind addresses, asked for again by `/queries/ID/result`;
+- a session that ends takes its transaction and its temporary tables with it;
+- failures in Snowflake's codes, and none as HTTP 500, which clients repeat;
+- for the owner of a test's tables, who logs in with the parameter KEEP_CASE: names without quotes keep their case, so
+  that the suite that all warehouses pass can be written once.
+
+What it cannot know: the real service's plans, locks, limits and time. Logins are not verified here; the stand-in of the
+wire (crates/warehouses/tests/snowflake/stand_in.rs) does that, and speaks no SQL. Written against fakesnow 0.12.1.
+
+    python fakesnow_account.py FILE     (takes a free port, and writes it to the file)
+"""
+
+import base64
+import gzip
+import io
+import json
+import re
+import secrets
+import socket
+import sys
+from contextvars import ContextVar
+
+import fakesnow.arrow
+import fakesnow.info_schema
+import fakesnow.server as fake
+import fakesnow.transforms
+import pyarrow as pa
+import pyarrow.compute as pc
+import uvicorn
+from fakesnow.instance import FakeSnow
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+
+PART_ROWS = 4_000
+
+accounts: dict[str, FakeSnow] = {}
+masters: dict[str, str] = {}
+stages: dict[str, list[str]] = {}
+results: dict[str, dict] = {}
+parts: dict[str, bytes] = {}
+keepers: set[str] = set()
+keep_case: ContextVar[bool] = ContextVar("keep_case", default=False)
+upper_case = fakesnow.transforms.upper_case_unquoted_identifiers
+
+
+def cased(expression):
+    return expression if keep_case.get() else upper_case(expression)
+
+
+fakesnow.transforms.upper_case_unquoted_identifiers = cased
+# Its MERGE makes a table on the way and notes a comment of it in another database, which no transaction may do.
+fakesnow.info_schema.insert_table_comment_sql = lambda *_: "SELECT 1"
+
+times_of = fakesnow.arrow.timestamp_to_sf_struct
+
+
+def times(column):
+    """Times as the service sends them: NULL is marked on the whole, and not in parts that may not be NULL."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    parts = times_of(pc.fill_null(column, pa.scalar(0, column.type)))
+    fields = [parts.type.field(at) for at in range(parts.type.num_fields)]
+    return pa.StructArray.from_arrays([parts.field(field.name) for field in fields], fields=fields, mask=column.is_null())
+
+
+fakesnow.arrow.timestamp_to_sf_struct = times
+
+
+async def body_of(request: Request) -> dict:
+    body = await request.body()
+    if request.headers.get("content-encoding") == "gzip":
+        body = gzip.decompress(body)
+    return json.loads(body or b"{}")
+
+
+def again(request: Request, body: dict) -> Request:
+    """The same request with another body."""
+    text = json.dumps(body).encode()
+
+    async def receive() -> dict:
+        return {"type": "http.request", "body": text, "more_body": False}
+
+    headers = [pair for pair in request.scope["headers"] if pair[0] not in (b"content-encoding", b"content-length")]
+    return Request({**request.scope, "headers": headers}, receive)
+
+
+def no(code: str, message: str, state: str = "") -> JSONResponse:
+    data = {"queryId": secrets.token_hex(16), "sqlState": state}
+    return JSONResponse({"data": data, "code": code, "message": message, "success": False})
+
+
+async def login(request: Request) -> JSONResponse:
+    body = await body_of(request)
+    name = body["data"].get("ACCOUNT_NAME", "")
+    # fakesnow connects to one module-wide instance; no other login runs between these lines.
+    fake.shared_fs = accounts.setdefault(name, FakeSnow())
+    answer = json.loads((await fake.login_request(again(request, body))).body)
+    data = answer["data"]
+    master = secrets.token_urlsafe(16)
+    masters[master] = data["token"]
+    if body["data"].get("SESSION_PARAMETERS", {}).get("KEEP_CASE"):
+        keepers.add(data["token"])
+    data.update(masterToken=master, masterValidityInSeconds=14400, validityInSeconds=3600)
+    query = request.query_params
+    data["sessionInfo"].update(warehouseName=query.get("warehouse"), roleName=query.get("roleName"))
+    return JSONResponse(answer)
+
+
+async def renew(request: Request) -> JSONResponse:
+    old = (await body_of(request)).get("oldSessionToken")
+    master = fake.to_token(request)
+    if masters.get(master) != old or old not in fake.sessions:
+        return no("390114", "Authentication token has expired.")
+    token = secrets.token_urlsafe(32)
+    fake.sessions[token] = fake.sessions.pop(old)
+    stages[token] = stages.pop(old, [])
+    masters[master] = token
+    return JSONResponse({"data": {"sessionToken": token, "masterToken": master}, "success": True})
+
+
+async def session(request: Request) -> Response:
+    if request.query_params.get("delete"):
+        token = fake.to_token(request)
+        connection = fake.sessions.pop(token, None)
+        if connection is not None:
+            for sql in ["ROLLBACK", *(f"DROP TABLE IF EXISTS {name}" for name in stages.pop(token, []))]:
+                try:
+                    connection.cursor().execute(sql)
+                except Exception:  # the session ends either way
+                    pass
+            connection.close()
+        return JSONResponse({"success": True})
+    return await fake.session(request)
+
+
+TEMPORARY = re.compile(r"^\s*CREATE\s+TEMPORARY\s+TABLE\s+(\S+)", re.IGNORECASE)
+STREAMS = re.compile(r"^\s*SHOW\s+STREAMS\b", re.IGNORECASE)
+SCHEMA = re.compile(r"^\s*CREATE\s+SCHEMA\b", re.IGNORECASE)
+MISSING_COLUMN = re.compile(r"Referenced (column|table)|does not have a column|not found in FROM|Could not find column", re.IGNORECASE)
+NOT_NULL = re.compile(r"NOT NULL constraint failed")
+CONFLICT = re.compile(r"Transaction(Context)? (Error|conflict)|write-write conflict|Conflict on", re.IGNORECASE)
+
+
+def translated(sql: str, token: str) -> str:
+    # DuckDB keeps temporary tables in a place of their own; here they are plain ones that end with their session.
+    if found := TEMPORARY.match(sql):
+        stages.setdefault(token, []).append(found[1])
+        sql = re.sub(r"\bBINARY\(\d+\)", "BINARY", sql)  # a length that DuckDB does not know
+        return TEMPORARY.sub(lambda m: f"CREATE TABLE {m[1]}", sql, count=1)
+    if STREAMS.match(sql):
+        return "SELECT '' AS \"name\" WHERE FALSE"
+    return sql
+
+
+def refused(answer: dict, status: int) -> JSONResponse:
+    message = answer.get("message") or ""
+    if status == 401:
+        return JSONResponse(answer, status_code=status)
+    if NOT_NULL.search(message):
+        return no("100072", "NULL result in a non-nullable column", "22000")
+    if CONFLICT.search(message):
+        return no("000625", "Statement has locked the table in another transaction", "57014")
+    if MISSING_COLUMN.search(message):
+        return no("000904", message, "42000")
+    code = "000002" if status >= 500 else answer.get("code") or "000002"
+    state = (answer.get("data") or {}).get("sqlState") or "42000"
+    return no(code, message, state)
+
+
+def ipc(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
+def cut(data: dict, base: str) -> None:
+    """Keeps the first rows in the answer and lays the others out as parts."""
+    query = data["queryId"]
+    table = pa.ipc.open_stream(base64.b64decode(data["rowsetBase64"])).read_all()
+    data["chunks"] = []
+    for at in range(PART_ROWS, table.num_rows, PART_ROWS):
+        part = table.slice(at, PART_ROWS).combine_chunks()
+        raw = ipc(part)
+        parts[f"{query}.{at}"] = gzip.compress(raw, 1)
+        data["chunks"].append(
+            {"url": f"{base}/parts/{query}.{at}", "rowCount": part.num_rows, "uncompressedSize": len(raw)}
+        )
+    data["rowsetBase64"] = base64.b64encode(ipc(table.slice(0, PART_ROWS).combine_chunks())).decode()
+
+
+async def query(request: Request) -> JSONResponse:
+    body = await body_of(request)
+    try:
+        token = fake.to_token(request)
+        connection = fake.to_conn(token)
+    except fake.ServerError as error:
+        return JSONResponse({"data": None, "code": error.code, "message": error.message, "success": False}, 401)
+    keep_case.set(token in keepers)
+    place = (connection.database, connection.schema)
+    sql = body["sqlText"]
+    if sql.count(";") and several(sql):
+        return no("000008", "Actual statement count 2 did not match the desired statement count 1.", "0A000")
+    body["sqlText"] = translated(sql, token)
+    answered = await fake.query_request(again(request, body))
+    if SCHEMA.match(sql) and None not in place:
+        # fakesnow moves the session into a schema that is made; so does Snowflake, but not for IF NOT EXISTS of an
+        # existing one. Our statements name all parts, so it is kept where it was.
+        connection.cursor().execute(f'USE SCHEMA "{place[0]}"."{place[1]}"')
+    answer = json.loads(answered.body)
+    if not answer["success"]:
+        return refused(answer, answered.status_code)
+    data = answer["data"]
+    if data.get("queryId") is None:
+        data["queryId"] = secrets.token_hex(16)
+    if data.get("rowsetBase64") and data["total"] > PART_ROWS:
+        cut(data, f"{request.url.scheme}://{request.url.netloc}")
+        results[data["queryId"]] = answer
+    return JSONResponse(answer)
+
+
+def several(sql: str) -> bool:
+    """Whether there is a second statement, which the service refuses."""
+    import sqlglot
+
+    try:
+        return len([one for one in sqlglot.parse(sql, read="snowflake") if one is not None]) > 1
+    except sqlglot.errors.SqlglotError:
+        return False
+
+
+async def result(request: Request) -> JSONResponse:
+    found = results.get(request.path_params["query"])
+    return JSONResponse(found) if found else no("000709", "Statement not found")
+
+
+async def part(request: Request) -> Response:
+    found = parts.get(request.path_params["part"])
+    return Response(found) if found else Response(status_code=403)
+
+
+app = Starlette(
+    routes=[
+        Route("/session/v1/login-request", login, methods=["POST"]),
+        Route("/session/token-request", renew, methods=["POST"]),
+        Route("/session", session, methods=["POST"]),
+        Route("/queries/v1/query-request", query, methods=["POST"]),
+        Route("/queries/{query}/result", result),
+        Route("/parts/{part}", part),
+        Mount("/", fake.app),
+    ]
+)
+
+if __name__ == "__main__":
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(128)
+    with open(sys.argv[1], "w") as file:
+        file.write(str(listener.getsockname()[1]))
+    uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
