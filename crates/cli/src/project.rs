@@ -17,7 +17,6 @@ const DEFAULT_STATE: &str = "sqlite:.tidegate/state.db";
 const LATER: &[(&str, Side)] = &[
     ("duckdb", Side::Warehouse),
     ("adbc", Side::Warehouse),
-    ("snowflake", Side::Warehouse),
     ("bigquery", Side::Warehouse),
     ("planhat", Side::Platform),
     ("batch", Side::Platform),

@@ -11,6 +11,7 @@ mod loading;
 mod near;
 mod postgres;
 mod records;
+mod snowflake;
 mod sqlite;
 
 pub use list::{KindInfo, OpenContext, kinds, open};

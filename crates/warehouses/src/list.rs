@@ -7,7 +7,7 @@ use tidegate_model::ports::Warehouse;
 use tidegate_model::{Error, Result};
 
 use crate::near::{did_you_mean, near};
-use crate::{postgres, sqlite};
+use crate::{postgres, snowflake, sqlite};
 
 /// What a connector is told besides its own settings.
 #[derive(Debug, Clone)]
@@ -43,6 +43,7 @@ struct Kind {
 const LIST: &[Kind] = &[
     Kind { name: "sqlite", schema: sqlite::schema, promise: sqlite::PROMISE, open: sqlite::open },
     Kind { name: "postgres", schema: postgres::schema, promise: postgres::PROMISE, open: postgres::open },
+    Kind { name: "snowflake", schema: snowflake::schema, promise: snowflake::PROMISE, open: snowflake::open },
 ];
 
 /// Opens a warehouse of a kind with the settings of its connection. Cheap: nothing is connected to yet, so an address

@@ -1,6 +1,6 @@
 //! What is to be done with one record, decided from what stands in the target. Pure: the connectors read and write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use tidegate_model::change::{Action, Change, Effect, FieldReject, Outcome};
@@ -113,6 +113,24 @@ fn missed(change: &Change, standing: &Standing) -> Step {
 /// An applied change.
 pub(crate) fn applied(effect: Effect) -> Outcome {
     Outcome::Applied { remote: None, effect, dropped: Vec::new(), stored: None }
+}
+
+/// Cuts a batch so that no part has a key twice: each part sees what the one before did.
+pub(crate) fn waves(batch: &[Change]) -> Vec<&[Change]> {
+    let mut parts = Vec::new();
+    let mut start = 0;
+    let mut seen = HashSet::new();
+    for (at, change) in batch.iter().enumerate() {
+        if !seen.insert(&change.key) {
+            parts.push(&batch[start..at]);
+            start = at;
+            seen.clear();
+            seen.insert(&change.key);
+        }
+    }
+    parts.push(&batch[start..]);
+    parts.retain(|part| !part.is_empty());
+    parts
 }
 
 /// An outcome as the span row keeps it: without any value of a row.

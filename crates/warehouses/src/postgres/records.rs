@@ -1,7 +1,7 @@
 //! Writes of single records, each conditional on what stands there. The rows are read and locked first, compared here
 //! under our own notion of equality, and written in one pipelined go; if one of them is refused, one by one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use bytes::BytesMut;
@@ -25,7 +25,7 @@ use super::order::among;
 use super::read::{maker, put_row, select};
 use super::write::Txn;
 use crate::cell::Cell;
-use crate::records::{Slots, Standing, Step, Told, applied, columns_of, decide};
+use crate::records::{Slots, Standing, Step, Told, applied, columns_of, decide, waves};
 
 /// Writes a batch.
 pub(super) async fn write(
@@ -54,24 +54,6 @@ pub(super) async fn write(
     let told: Vec<Told> = outcomes.iter().filter_map(Told::of).collect();
     txn.finish(op, &fence.sync, &told).await?;
     Ok(outcomes)
-}
-
-/// Cuts a batch so that no part has a key twice: each part sees what the one before did.
-fn waves(batch: &[Change]) -> Vec<&[Change]> {
-    let mut parts = Vec::new();
-    let mut start = 0;
-    let mut seen = HashSet::new();
-    for (at, change) in batch.iter().enumerate() {
-        if !seen.insert(&change.key) {
-            parts.push(&batch[start..at]);
-            start = at;
-            seen.clear();
-            seen.insert(&change.key);
-        }
-    }
-    parts.push(&batch[start..]);
-    parts.retain(|part| !part.is_empty());
-    parts
 }
 
 static NOTHING: LazyLock<Standing> = LazyLock::new(Standing::default);

@@ -1,0 +1,113 @@
+//! Whether what a sync needs is there. Nothing is touched.
+
+use tidegate_model::finding::Finding;
+use tidegate_model::ports::Need;
+use tidegate_model::schema::{Relation, Source};
+use tidegate_model::{Error, ErrorKind, Result};
+
+use super::catalog::{SourceColumn, dotted, grants, near_names, parts, shape, title};
+use super::server::{Server, look};
+use super::types::{Snowflake, literal};
+use super::wire::Session;
+use crate::findings::{
+    Dialect, Table, Wish, missing_columns, missing_table, of_error, of_relation, read_only, write_findings,
+};
+
+/// All findings of all needs.
+pub(super) async fn check(server: &Server, needs: &[Need]) -> Vec<Finding> {
+    let session = match server.session().await {
+        Ok(session) => session,
+        Err(error) => return vec![of_error(&error)],
+    };
+    let mut findings = Vec::new();
+    findings.extend(warehouse(server, &session));
+    if needs.iter().any(|need| matches!(need, Need::Write { .. })) && !server.write {
+        findings.push(read_only(&server.name));
+    }
+    for need in needs {
+        let found = match need {
+            Need::Connect => Ok(Vec::new()),
+            Need::Read { source, columns } => read(server, &session, source, columns).await,
+            Need::Write { relation, key, columns, mode } => {
+                write(server, &session, relation, &Wish { key: key.as_deref(), columns, mode: *mode }).await
+            }
+        };
+        findings.extend(found.unwrap_or_else(|error| vec![of_relation(&error)]));
+    }
+    server.keep(session);
+    findings
+}
+
+/// Statements need a warehouse to run in; without one the session begins, and the first read fails.
+fn warehouse(server: &Server, session: &Session) -> Option<Finding> {
+    let named = session.info().warehouse_name.as_deref().is_some_and(|name| !name.is_empty());
+    if named {
+        return None;
+    }
+    let name = server.warehouse().unwrap_or("<warehouse>");
+    let role = server.role().unwrap_or("<role>");
+    let why = match server.warehouse() {
+        Some(name) => format!("the session does not get the warehouse {name}: it is not there, or not for role {role}"),
+        None => "the session has no warehouse, so nothing can be read".to_owned(),
+    };
+    let fix = format!("GRANT USAGE ON WAREHOUSE {} TO ROLE {};", Snowflake.quote(name), Snowflake.quote(role));
+    Some(Finding::critical("no_warehouse", why, fix))
+}
+
+async fn read(server: &Server, session: &Session, source: &Source, columns: &[String]) -> Result<Vec<Finding>> {
+    let shape = shape(server, session, source, false).await?;
+    let known: Vec<&str> = shape.columns.iter().map(|column| column.name.as_str()).collect();
+    let mut findings = missing_columns(columns, &known, &title(source));
+    if let Source::Relation(relation) = source {
+        findings.extend(readable(server, session, relation, &shape.from).await?);
+    }
+    Ok(findings)
+}
+
+/// DESCRIBE works with any right on a relation; compiling a SELECT proves the right to read.
+async fn readable(server: &Server, session: &Session, relation: &Relation, from: &str) -> Result<Option<Finding>> {
+    let doing = format!("read {relation}");
+    match super::server::describe(session, &format!("SELECT * FROM {from}"), &doing).await {
+        Ok(_) => Ok(None),
+        Err(error) if matches!(error.kind, ErrorKind::Forbidden | ErrorKind::NotFound) => {
+            let fix = grants(server, &parts(server, relation)?);
+            Ok(Some(Finding::critical("missing_right", format!("{relation} may be seen, but not read"), fix)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn write(server: &Server, session: &Session, relation: &Relation, wish: &Wish<'_>) -> Result<Vec<Finding>> {
+    let source = Source::Relation(relation.clone());
+    let shape = match shape(server, session, &source, false).await {
+        Ok(shape) => shape,
+        Err(error) if error.kind == ErrorKind::NotFound => {
+            return missing(server, session, relation, wish, error).await.map(|finding| vec![finding]);
+        }
+        Err(error) => return Err(error),
+    };
+    let slots: Vec<_> = shape.columns.iter().map(SourceColumn::slot).collect();
+    // Snowflake enforces no key, so there is nothing to ask for: writes find duplicates by themselves.
+    let unique: Vec<String> = wish.key.iter().map(|key| (*key).to_owned()).collect();
+    Ok(write_findings(&Snowflake, &Table { relation, kind: shape.kind, slots: &slots, unique: &unique }, wish))
+}
+
+async fn missing(
+    server: &Server,
+    session: &Session,
+    relation: &Relation,
+    wish: &Wish<'_>,
+    error: Error,
+) -> Result<Finding> {
+    let Ok(parts) = parts(server, relation) else { return Err(error) };
+    let near = near_names(server, session, relation).await;
+    let near: Vec<&str> = near.iter().map(String::as_str).collect();
+    let full = Relation(parts.to_vec());
+    let mut finding = missing_table(&Snowflake, &full, wish, &near);
+    let sql = format!("SHOW TERSE SCHEMAS LIKE {} IN DATABASE {}", literal(&parts[1]), dotted(&parts[..1]));
+    let schemas = look(session, &sql, &[], &format!("describe {relation}")).await?;
+    if !schemas.iter().any(|row| row.get("name") == Some(&parts[1])) {
+        finding.fix = format!("CREATE SCHEMA {}; {}", dotted(&parts[..2]), finding.fix);
+    }
+    Ok(finding)
+}

@@ -1,0 +1,275 @@
+//! Settings of a connection.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tidegate_model::secret::Secret;
+use tidegate_model::{Error, Result};
+use tidegate_net::http::Http;
+
+use super::wire::{Context, Credentials, KeyPair, Line, OAuth, Patience, TokenKind};
+use crate::list::OpenContext;
+
+/// Where Snowpark Container Services keeps the tokens of a service.
+const SPCS_TOKEN: &str = "/snowflake/session/token";
+/// Names the service beside it.
+const SPCS_SERVICE: &str = "spcs_token";
+
+/// A Snowflake account.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "snowflake")]
+pub(crate) struct Config {
+    /// The account's identifier, `myorg-myaccount`: what stands before `.snowflakecomputing.com`. With `spcs` the
+    /// container says it.
+    #[serde(default)]
+    account: String,
+    /// The user that logs in; not needed with tokens.
+    user: Option<String>,
+    /// The role that works; else the user's default role.
+    role: Option<String>,
+    /// The warehouse that computes.
+    warehouse: Option<String>,
+    /// Where relations of one or two parts are.
+    database: Option<String>,
+    /// Where relations of one part are.
+    schema: Option<String>,
+    /// An internal stage for large loads. Refused for now: rows are bound to statements.
+    stage: Option<String>,
+    /// Another host than the account's own: PrivateLink, a test server.
+    host: Option<String>,
+    port: Option<u16>,
+    /// `https`, or `http` for a test server on this machine.
+    #[schemars(with = "Option<String>")]
+    protocol: Option<Protocol>,
+    /// How to log in.
+    auth: Auth,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Protocol {
+    Https,
+    Http,
+}
+
+/// How to log in.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(tag = "method", rename_all = "snake_case", deny_unknown_fields)]
+enum Auth {
+    /// A service user's RSA key: what we advise.
+    KeyPair {
+        /// The key's PEM text: `"${file:keys/tidegate.p8}"`.
+        #[schemars(with = "String")]
+        private_key: Secret,
+        /// Of an encrypted key.
+        #[schemars(with = "Option<String>")]
+        passphrase: Option<Secret>,
+    },
+    /// A ready-made token.
+    Token {
+        /// `pat` (programmatic access token) or `oauth` (an access token that somebody else keeps fresh).
+        kind: Kind,
+        #[schemars(with = "String")]
+        token: Secret,
+    },
+    /// A password.
+    Password {
+        #[schemars(with = "String")]
+        password: Secret,
+    },
+    /// OAuth with a refresh token.
+    #[serde(rename = "oauth")]
+    Refreshed {
+        client_id: String,
+        #[schemars(with = "String")]
+        client_secret: Secret,
+        /// The refresh token, by reference: `secret:NAME`.
+        #[schemars(with = "Option<String>")]
+        refresh_token: Option<Secret>,
+    },
+    /// The token that Snowpark Container Services gives a service.
+    Spcs {
+        /// Where it is, if not where the service finds it by itself.
+        token_file: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Pat,
+    Oauth,
+}
+
+/// What the surroundings of a container say; nothing anywhere else.
+#[derive(Debug, Default)]
+pub(super) struct Container {
+    host: Option<String>,
+    account: Option<String>,
+    database: Option<String>,
+    schema: Option<String>,
+}
+
+impl Container {
+    /// Reads what Snowpark Container Services puts into the environment.
+    pub(super) fn look() -> Self {
+        let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Self {
+            host: get("SNOWFLAKE_HOST"),
+            account: get("SNOWFLAKE_ACCOUNT"),
+            database: get("SNOWFLAKE_DATABASE"),
+            schema: get("SNOWFLAKE_SCHEMA"),
+        }
+    }
+}
+
+impl Config {
+    pub(super) fn parse(config: &serde_json::Value) -> Result<Self> {
+        serde_json::from_value(config.clone()).map_err(|error| {
+            Error::config("settings of a snowflake warehouse")
+                .cause(error)
+                .hint("it takes account, user, role, warehouse, database, schema and auth: {method: key_pair, private_key: …}")
+        })
+    }
+
+    /// What sessions need to log in.
+    pub(super) fn context(self, open: &OpenContext, container: Container, patience: Patience) -> Result<Context> {
+        if self.stage.is_some() {
+            return Err(Error::config("`stage:` is not built yet")
+                .hint("leave it out: rows are bound to statements, which is slower for millions of them"));
+        }
+        let spcs = matches!(self.auth, Auth::Spcs { .. });
+        let container = if spcs { container } else { Container::default() };
+        let account = if self.account.is_empty() { container.account.unwrap_or_default() } else { self.account };
+        let account = account.trim().trim_end_matches(".snowflakecomputing.com").to_owned();
+        let host = match self.host.or(container.host) {
+            Some(host) => host,
+            None if account.is_empty() => {
+                return Err(
+                    Error::config("`account:` is missing").hint("it is the part before .snowflakecomputing.com")
+                );
+            }
+            None => format!("{account}.snowflakecomputing.com"),
+        };
+        let protocol = self.protocol.unwrap_or(Protocol::Https);
+        if protocol == Protocol::Http && !local(&host) {
+            return Err(Error::config(format!("`protocol: http` would send the login to {host} in the clear"))
+                .hint("leave it out; it is for test servers on this machine"));
+        }
+        let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
+        let scheme = if protocol == Protocol::Http { "http" } else { "https" };
+        // Answers are held back for up to 45 seconds while a statement runs.
+        let http = Http { read_timeout: Duration::from_secs(90), ..Http::default() };
+        Ok(Context {
+            line: Line::new(http.client()?, &format!("{scheme}://{host}{port}"), patience)?,
+            account,
+            credentials: self.auth.credentials(self.user, &open.project_dir)?,
+            database: self.database.or(container.database),
+            schema: self.schema.or(container.schema),
+            warehouse: self.warehouse,
+            role: self.role,
+            query_tag: serde_json::json!({ "app": "tidegate", "connection": open.name }).to_string(),
+        })
+    }
+}
+
+/// This machine.
+fn local(host: &str) -> bool {
+    matches!(host, "localhost" | "[::1]") || host.starts_with("127.")
+}
+
+impl Auth {
+    fn credentials(self, user: Option<String>, project: &Path) -> Result<Credentials> {
+        let needed = |user: Option<String>| {
+            user.filter(|user| !user.is_empty())
+                .ok_or_else(|| Error::config("`user:` is missing").hint("name the user that logs in"))
+        };
+        Ok(match self {
+            Self::KeyPair { private_key, passphrase } => Credentials::KeyPair {
+                user: needed(user)?,
+                key: KeyPair::parse(private_key.expose(), passphrase.as_ref())?,
+            },
+            Self::Password { password } => Credentials::Password { user: needed(user)?, password },
+            Self::Token { kind, token } => {
+                let kind = if kind == Kind::Pat { TokenKind::Pat } else { TokenKind::OAuth };
+                Credentials::Token { user, kind, token }
+            }
+            Self::Refreshed { client_id, client_secret, refresh_token } => {
+                let Some(refresh) = refresh_token else {
+                    return Err(Error::config("`auth.refresh_token:` is missing").hint(
+                        "`tidegate auth` is not built yet: get a refresh token from Snowflake's /oauth/authorize, keep it \
+                         with `tidegate secrets set`, and name it here; or use `method: key_pair`",
+                    ));
+                };
+                Credentials::OAuth { user, oauth: OAuth::new(client_id, client_secret, refresh) }
+            }
+            Self::Spcs { token_file } => {
+                let path = token_file.map_or_else(|| PathBuf::from(SPCS_TOKEN), |path| project.join(path));
+                Credentials::File { service: path.with_file_name(SPCS_SERVICE), path }
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn context(settings: serde_json::Value, container: Container) -> Result<Context> {
+        let open = OpenContext {
+            project_dir: "/project".into(),
+            access_write: false,
+            work_schema: "TIDEGATE".into(),
+            name: "lake".into(),
+        };
+        Config::parse(&settings)?.context(&open, container, Patience::default())
+    }
+
+    #[test]
+    fn the_host_is_the_accounts_or_the_one_named() {
+        let auth = json!({ "method": "password", "password": "p" });
+        let host = |extra: serde_json::Value| {
+            let mut settings = json!({ "account": "acme-prod", "user": "U", "auth": auth });
+            settings.as_object_mut().expect("a map").extend(extra.as_object().expect("a map").clone());
+            context(settings, Container::default()).map(|context| context.line.host().to_owned())
+        };
+        assert_eq!(host(json!({})).expect("a host"), "acme-prod.snowflakecomputing.com");
+        assert_eq!(host(json!({ "host": "acme.privatelink" })).expect("a host"), "acme.privatelink");
+        assert_eq!(host(json!({ "host": "127.0.0.1", "port": 1, "protocol": "http" })).expect("a host"), "127.0.0.1");
+        assert!(host(json!({ "protocol": "http" })).is_err(), "a login in the clear");
+        assert!(host(json!({ "hots": "x" })).is_err(), "an unknown setting");
+        assert!(host(json!({ "stage": "s" })).err().is_some_and(|error| error.to_string().contains("not built yet")));
+        assert!(host(json!({ "user": null })).is_err(), "a password without a user");
+    }
+
+    #[test]
+    fn a_container_says_where_it_runs_and_nobody_else_is_asked() {
+        let inside = || Container {
+            host: Some("inside.example".into()),
+            account: Some("ACME".into()),
+            database: Some("DB".into()),
+            schema: None,
+        };
+        let spcs = context(json!({ "auth": { "method": "spcs" } }), inside()).expect("a context");
+        assert_eq!((spcs.line.host(), spcs.account.as_str()), ("inside.example", "ACME"));
+        assert_eq!(spcs.database.as_deref(), Some("DB"));
+        let pat = json!({ "account": "acme", "auth": { "method": "token", "kind": "pat", "token": "t" } });
+        assert_eq!(context(pat, inside()).expect("a context").line.host(), "acme.snowflakecomputing.com");
+    }
+
+    #[test]
+    fn a_refused_setting_never_shows_a_secret() {
+        let settings =
+            json!({ "account": "a", "user": "u", "auth": { "method": "key_pair", "private_key": "hunter2" } });
+        let Err(error) = context(settings, Container::default()) else { panic!("a key that is none") };
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+        let oauth = json!({ "account": "a", "auth": { "method": "oauth", "client_id": "c", "client_secret": "s" } });
+        let Err(error) = context(oauth, Container::default()) else { panic!("no refresh token") };
+        assert!(error.hint.is_some_and(|hint| hint.contains("not built yet")));
+    }
+}

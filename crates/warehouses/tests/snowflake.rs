@@ -1,0 +1,15 @@
+//! The Snowflake warehouse: the whole suite, on the emulator that `scripts/services` starts. What the emulator does
+//! not have stands in the connector's own tests, against a stand-in of the wire.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "snowflake/lab.rs"]
+mod lab;
+
+mod snowflake {
+    mod suite {
+        tidegate_testkit::warehouse_suite!(super::super::lab::Emulated::new().await);
+    }
+
+    #[path = "large.rs"]
+    mod large;
+}
