@@ -211,7 +211,8 @@ fn events(all: &Transaction<'_>, dice: &mut ChaCha8Rng, people: &[Person]) -> ru
     for number in 1..=EVENTS {
         let Some(person) = people.choose(dice) else { break };
         let at = moment(i32::try_from(number * 90 / EVENTS).unwrap_or(0).min(DAYS - 1), dice.random_range(0..86_400));
-        let strangers = number % 40_000 == 0;
+        // Orphans: one event in a hundred is of nobody that anybody knows.
+        let strangers = number % 100 == 0;
         let email = if strangers { "nobody@nowhere.example" } else { person.email.as_str() };
         let company = if strangers { None } else { Some(company_id(person.company)) };
         insert.execute(params![number, company, email, pick(dice, ACTIONS), dice.random_range(1..=5), at])?;

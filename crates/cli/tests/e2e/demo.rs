@@ -55,6 +55,11 @@ fn the_demo_tells_its_story_and_its_project_holds_what_it_says() {
         assert_eq!(run["created"].as_u64().unwrap() + run["updated"].as_u64().unwrap(), 0, "{run}");
         assert!(run["error"].is_null(), "{run}");
     }
+    // Thousands of events wait for people who never come: every run tries them again, and no guard minds.
+    let again = inside(&["run", "activities", "--json"]).expect(3).json();
+    assert!(again[0]["error"].is_null() && again[0]["rejected"].as_u64().unwrap() > 3_000, "{}", again[0]);
+    inside(&["retry", "activities", "--quiet"]).expect(3);
+    inside(&["check", "activities", "--rows"]).expect(0);
     inside(&["why", "endusers", "U000201"]).expect(0);
     inside(&["conflicts", "resolve", "endusers", "U000201", "--field", "position", "--use", "platform"]).expect(0);
     inside(&["run", "endusers", "--quiet"]).expect(3);
