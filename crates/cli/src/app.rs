@@ -83,6 +83,7 @@ fn dispatch(app: &App, command: Command) -> Ending {
         Command::Demo(args) => cmd::demo::run(app, &args),
         Command::Check(args) => cmd::check::run(app, &args),
         Command::Discover(args) => cmd::discover::run(app, &args),
+        Command::Setup(args) => cmd::setup::run(app, &args),
         Command::Plan(args) => cmd::plan::run(app, &args),
         Command::Apply(args) => cmd::apply::run(app, &args),
         Command::Run(args) => cmd::run::run(app, &args),

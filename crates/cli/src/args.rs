@@ -57,6 +57,8 @@ pub enum Command {
     Check(cmd::check::Args),
     /// List what a warehouse or platform holds
     Discover(cmd::discover::Args),
+    /// Print the SQL that sets a warehouse up
+    Setup(cmd::setup::Args),
     /// Print what a run would do; write nothing
     Plan(cmd::plan::Args),
     /// Carry out a plan file

@@ -26,6 +26,8 @@ mod privacy;
 mod refusals;
 #[path = "e2e/serve_log.rs"]
 mod serve_log;
+#[path = "e2e/setup.rs"]
+mod setup;
 #[path = "e2e/shapes.rs"]
 mod shapes;
 #[path = "e2e/signals.rs"]

@@ -11,7 +11,7 @@ mod loading;
 mod near;
 mod postgres;
 mod records;
-mod snowflake;
+pub mod snowflake;
 mod sqlite;
 
 pub use list::{KindInfo, OpenContext, kinds, open};

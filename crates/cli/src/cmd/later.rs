@@ -11,9 +11,6 @@ pub enum Later {
     /// Sign in to a connection (comes with a later part)
     #[command(hide = true)]
     Auth(Rest),
-    /// Print the set-up of a warehouse (comes with a later part)
-    #[command(hide = true)]
-    Setup(Rest),
     /// Run a plan on a twin (comes with a later part)
     #[command(hide = true)]
     Rehearse(Rest),
@@ -48,7 +45,6 @@ pub fn run(later: &Later) -> Ending {
         Later::Auth(_) => {
             ("auth", "write credentials as `secret:NAME` and put them there with `tidegate secrets set NAME`")
         }
-        Later::Setup(_) => ("setup", "the grants that a warehouse needs stand in docs/postgres.md and docs/sqlite.md"),
         Later::Rehearse(_) => ("rehearse", "`tidegate plan SYNC` shows what a run would do"),
         Later::Sandbox(_) => ("sandbox", "the embedded hub (`type: hub`) needs no account"),
         Later::BatchSync(_) => ("batch-sync", "`tidegate run` and `tidegate serve` run syncs"),

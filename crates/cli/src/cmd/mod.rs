@@ -25,6 +25,7 @@ pub mod runs;
 pub mod schema;
 pub mod secrets;
 pub mod serve;
+pub mod setup;
 pub mod state;
 pub mod undo;
 pub mod verify;

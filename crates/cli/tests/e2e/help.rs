@@ -7,6 +7,7 @@ const COMMANDS: &[&str] = &[
     "demo",
     "check",
     "discover",
+    "setup",
     "plan",
     "apply",
     "run",
@@ -59,7 +60,6 @@ fn commands_of_later_parts_say_so() {
     let bench = Bench::new();
     for (line, name) in [
         ("auth lake --paste", "auth"),
-        ("setup snowflake --access write", "setup"),
         ("rehearse companies", "rehearse"),
         ("sandbox planhat --listen 127.0.0.1:1", "sandbox"),
         ("batch-sync --connection-parameters {}", "batch-sync"),

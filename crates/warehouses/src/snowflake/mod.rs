@@ -15,6 +15,7 @@ mod read;
 mod records;
 mod rows;
 mod server;
+pub mod setup;
 mod stream;
 #[cfg(test)]
 mod tests;
