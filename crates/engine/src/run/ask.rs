@@ -12,6 +12,7 @@ use crate::plan::reconcile::Verdict;
 
 use super::batch::Batch;
 use super::context::Ctx;
+use super::judged::Judged;
 use super::send::{Sent, send};
 
 /// The journalled answers of one batch, both directions.
@@ -44,13 +45,25 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
-    /// What the answers count for the reject guard, before they are settled.
-    pub fn counts(&self) -> Counts {
+    /// What the answers count for the reject guard: what was sent and what of it refused, less what was refused before
+    /// and is again.
+    pub fn fresh(&self, judged: &Judged) -> Counts {
+        let platform = self.answers.platform.as_deref().unwrap_or_default();
+        let to_platform = self.verdicts.iter().filter(|verdict| verdict.to_platform.change.is_some());
+        let warehouse = self.answers.warehouse.as_deref().unwrap_or_default();
+        let mut told = platform.iter();
+        let to_warehouse = self.verdicts.iter().filter(|verdict| {
+            let missed = verdict.to_platform.change.is_some() && matches!(told.next(), Some(Outcome::Missed { .. }));
+            !missed && verdict.to_warehouse.change.is_some()
+        });
         let mut counts = Counts::default();
-        for outcome in [&self.answers.platform, &self.answers.warehouse].into_iter().flatten().flatten() {
+        for (verdict, outcome) in to_platform.zip(platform).chain(to_warehouse.zip(warehouse)) {
+            let refused = matches!(outcome, Outcome::Rejected(_));
             let sent = !matches!(outcome, Outcome::Retry(_) | Outcome::Missed { .. });
-            counts.sent += u64::from(sent);
-            counts.refused += u64::from(matches!(outcome, Outcome::Rejected(_)));
+            if sent && !(refused && judged.has(&verdict.key)) {
+                counts.sent += 1;
+                counts.refused += u64::from(refused);
+            }
         }
         counts
     }

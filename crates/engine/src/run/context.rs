@@ -20,6 +20,7 @@ use crate::plan::prints::Printer;
 use crate::plan::reconcile::Rules;
 use crate::run::wanted::with_statements;
 
+use super::judged::Judged;
 use super::retry::again;
 use super::rows::Layout;
 use super::sorted::{KeyRule, KeyTransform};
@@ -56,6 +57,8 @@ pub(crate) struct Ctx {
     pub now: tidegate_model::Instant,
     /// Keys with open rejects.
     pub rejected: HashSet<Key>,
+    /// Those of them that the reject guard does not judge again.
+    pub judged: Judged,
     /// Batches of an earlier run were settled first: what is listed may have changed since it was read.
     pub resumed: AtomicBool,
     /// Keys that are held as `rekeyed`.
@@ -88,6 +91,10 @@ impl Ctx {
         for to in [Target::Platform, Target::Warehouse] {
             rejected.extend(engine.memory.rejected_keys(&sync.name, to).await?);
         }
+        let judged = match rejected.is_empty() {
+            true => Judged::default(),
+            false => Judged::read(&*engine.memory, &sync.name).await?,
+        };
         let mut choices: BTreeMap<Key, Vec<(Option<String>, Choice)>> = BTreeMap::new();
         let mut rekeyed = Vec::new();
         for listed in engine.memory.conflicts(Some(&sync.name), true, OPEN_MAX).await? {
@@ -113,6 +120,7 @@ impl Ctx {
             run: run.to_owned(),
             now: engine.env.now(),
             rejected,
+            judged,
             resumed: AtomicBool::new(false),
             rekeyed,
             choices,

@@ -29,6 +29,8 @@ pub(crate) struct Delivery<'a> {
     settling: Settling<'a>,
     /// The batch that was answered last and is not settled yet.
     waiting: Option<Heard>,
+    /// What was sent and what of it refused, for the reject guard.
+    fresh: Counts,
     /// Why delivery ended early.
     pub stop: Option<Error>,
 }
@@ -36,7 +38,7 @@ pub(crate) struct Delivery<'a> {
 impl<'a> Delivery<'a> {
     pub fn new(ctx: &'a Ctx, span: &'a Span, number: u32, total: u64) -> Self {
         let (asking, settling) = (Asking::new(ctx, span, number), Settling::new(ctx, span, total));
-        Self { ctx, asking, settling, waiting: None, stop: None }
+        Self { ctx, asking, settling, waiting: None, fresh: Counts::default(), stop: None }
     }
 
     /// Most verdicts in a batch.
@@ -81,7 +83,6 @@ impl<'a> Delivery<'a> {
     pub async fn finish(&mut self) -> Result<()> {
         let Some(heard) = self.waiting.take() else { return Ok(()) };
         let missed = self.settling.settle(heard, false).await?;
-        self.guard_rejects(&Counts::default());
         self.again(missed).await
     }
 
@@ -97,7 +98,6 @@ impl<'a> Delivery<'a> {
         let mut heard = self.asking.ask(intended).await?;
         self.note(&mut heard);
         let missed = self.settling.settle(heard, last).await?;
-        self.guard_rejects(&Counts::default());
         Ok(missed)
     }
 
@@ -119,15 +119,17 @@ impl<'a> Delivery<'a> {
     fn note(&mut self, heard: &mut Heard) {
         self.settling.books.add(&std::mem::take(&mut heard.requests));
         self.stop = self.stop.take().or(heard.stop.take());
-        self.guard_rejects(&heard.counts());
+        self.guard_rejects(heard);
     }
 
-    /// The reject guard speaks after each batch: over what is settled and what was heard since.
-    fn guard_rejects(&mut self, heard: &Counts) {
-        let total = self.books().total();
+    /// The reject guard speaks after each batch, but in a first run.
+    fn guard_rejects(&mut self, heard: &Heard) {
+        self.fresh.add(&heard.fresh(&self.ctx.judged));
+        if !self.ctx.state.full_settled {
+            return;
+        }
         let forced = &self.ctx.options.force_guards;
-        let (refused, sent) = (total.refused + heard.refused, total.sent + heard.sent);
-        let tripped = guard::too_many_rejects(&self.ctx.sync.guards, refused, sent, forced);
+        let tripped = guard::too_many_rejects(&self.ctx.sync.guards, self.fresh.refused, self.fresh.sent, forced);
         if let (None, Some(tripped)) = (&self.stop, tripped) {
             self.stop = Some(guard_error(&self.ctx.sync.name, &[tripped]));
         }

@@ -70,7 +70,7 @@ async fn detect(ctx: &Ctx, plan: &Plan, sink: &mut Sink<'_>) -> Result<()> {
 pub(crate) fn new_sink<'a>(ctx: &'a Ctx, plan: &Plan) -> Result<Sink<'a>> {
     let remember = [plan.warehouse, plan.platform].contains(&Reading::Delta);
     let planned = Planned { linked: ctx.state.linked, first_run: !ctx.state.full_settled, ..Planned::default() };
-    Sink::new(ctx.rules(), ctx.targets(), &*ctx.engine.env, planned, remember)
+    Sink::new(ctx.rules(), &ctx.judged, ctx.targets(), &*ctx.engine.env, planned, remember)
 }
 
 /// Records to be looked at again that join one run.

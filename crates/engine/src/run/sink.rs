@@ -13,11 +13,13 @@ use crate::plan::reconcile::{
 };
 
 use super::batch::Batch;
+use super::judged::Judged;
 use super::looks::Taker;
 
 /// Collects what detection found.
 pub(crate) struct Sink<'a> {
     rules: Rules<'a>,
+    judged: &'a Judged,
     targets: Vec<Target>,
     scratch: Box<dyn Scratch>,
     /// The names that the verdicts in scratch refer to.
@@ -36,6 +38,8 @@ pub(crate) struct Sink<'a> {
     /// Every record was considered.
     pub complete: bool,
     quiet: u64,
+    /// Records that cannot be delivered, old news or not.
+    rejected: u64,
     /// Keys of verdicts, kept only while open records may join a read of changes.
     seen: std::collections::HashSet<Key>,
     /// Whether to keep them.
@@ -45,6 +49,7 @@ pub(crate) struct Sink<'a> {
 impl<'a> Sink<'a> {
     pub fn new(
         rules: Rules<'a>,
+        judged: &'a Judged,
         targets: Vec<Target>,
         env: &dyn Env,
         planned: Planned,
@@ -54,6 +59,7 @@ impl<'a> Sink<'a> {
         let (books, rejects) = (Books::default(), Vec::new());
         Ok(Self {
             rules,
+            judged,
             targets,
             scratch,
             names: Names::default(),
@@ -65,6 +71,7 @@ impl<'a> Sink<'a> {
             over: Vec::new(),
             complete: false,
             quiet: 0,
+            rejected: 0,
             seen: Default::default(),
             remember,
         })
@@ -89,7 +96,12 @@ impl<'a> Sink<'a> {
             return;
         }
         self.planned.read += 1;
-        self.planned.rejects += 1;
+        self.rejected += 1;
+        let old = match &key {
+            Some(key) => self.judged.has(key),
+            None => self.judged.has_keyless(),
+        };
+        self.planned.rejects += u64::from(!old);
         self.books.of(to).add(&Counts { read: 1, rejected: 1, ..Counts::default() });
         if self.rejects.len() < MAX_REJECTS_LISTED {
             self.rejects.push(super::detect::reject(key, to, why));
@@ -119,7 +131,8 @@ impl<'a> Sink<'a> {
     fn note(&mut self, verdict: &Verdict) {
         let plans = [&verdict.to_platform, &verdict.to_warehouse];
         if plans.iter().any(|plan| plan.class == Class::Rejected) {
-            self.planned.rejects += 1;
+            self.rejected += 1;
+            self.planned.rejects += u64::from(!self.judged.has(&verdict.key));
         }
         let changes: Vec<_> = plans.iter().filter_map(|plan| plan.change.as_ref()).collect();
         if changes.is_empty() {
@@ -211,6 +224,6 @@ impl Taker for Sink<'_> {
     }
 
     fn rejected(&self) -> u64 {
-        self.planned.rejects
+        self.rejected
     }
 }

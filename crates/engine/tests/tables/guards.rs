@@ -140,3 +140,44 @@ fn first_run_checks_deletes_and_clears_only() {
     let run = bench.run();
     assert_eq!((run.status, run.books.to_platform.created), (RunStatus::Partial, 40), "{:?}", run.error);
 }
+
+#[test]
+fn rejects_that_were_listed_before_do_not_trip_again() {
+    let mut fields = plain_fields();
+    fields[0].max_length = Some(3);
+    let mut bench = Bench::of(0, mirror(), Knobs { page_rows: 50, ..Knobs::default() }, fields, 50);
+    for id in 0..100 {
+        let name = if id < 60 { "too long" } else { "x" };
+        bench.warehouse.insert(Some(&format!("k{id:03}")), &[("name", text(name))]);
+    }
+    // Rows without a key cannot be told apart.
+    (0..30).for_each(|_| bench.warehouse.insert(None, &[("name", text("x"))]));
+    assert_eq!(bench.run().status, RunStatus::Partial);
+    let run = bench.run();
+    assert_eq!((run.status, run.books.to_platform.rejected), (RunStatus::Partial, 90), "{:?}", run.error);
+    // New ones do.
+    (60..90).for_each(|id| assert!(bench.warehouse.set(&format!("k{id:03}"), "name", text("too long"))));
+    assert_eq!(bench.run().error.expect("a guard").code, "guard");
+}
+
+#[test]
+fn refusals_that_were_listed_before_do_not_trip_again() {
+    let mut sync = mirror();
+    sync.batch_size = Some(30);
+    let mut bench = Bench::of(0, sync, Knobs { page_rows: 50, ..Knobs::default() }, plain_fields(), 50);
+    for id in 0..100 {
+        let name = if id < 40 { "refuse-me" } else { "x" };
+        bench.warehouse.insert(Some(&format!("k{id:03}")), &[("name", text(name))]);
+    }
+    let run = bench.run();
+    assert_eq!((run.status, run.books.to_platform.refused), (RunStatus::Partial, 40), "{:?}", run.error);
+    let run = bench.run();
+    assert_eq!((run.status, run.books.to_platform.refused), (RunStatus::Partial, 40), "{:?}", run.error);
+    // A run that new refusals stop lists them; the next one has to stop at them again.
+    (60..100).for_each(|id| assert!(bench.warehouse.set(&format!("k{id:03}"), "name", text("refuse-me"))));
+    for _ in 0..2 {
+        assert_eq!(bench.run().error.expect("a guard").code, "guard");
+    }
+    assert_eq!(forced(&mut bench, "max_reject_pct").books.to_platform.refused, 80);
+    assert_eq!(bench.run().status, RunStatus::Partial);
+}
