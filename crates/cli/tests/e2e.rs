@@ -5,6 +5,8 @@
 mod bad_input;
 #[path = "e2e/bench.rs"]
 mod bench;
+#[path = "e2e/changes.rs"]
+mod changes;
 #[path = "e2e/demo.rs"]
 mod demo;
 #[path = "e2e/exits.rs"]

@@ -114,6 +114,9 @@ pub fn run(app: &App, args: &Args) -> Ending {
         for name in &syncs {
             sync(&shop, &mut checker, name, args.rows).await?;
         }
+        if all {
+            orphaned(&shop, &mut checker).await?;
+        }
         checker.rows_left()?;
         if checker.seen.is_empty() {
             let looked = (count(connections.len() as u64, "connection"), count(syncs.len() as u64, "sync"));
@@ -123,6 +126,19 @@ pub fn run(app: &App, args: &Args) -> Ending {
         }
         Ok(u8::from(checker.critical > 0))
     })
+}
+
+/// What the state keeps of syncs that the project has no more.
+async fn orphaned(shop: &Workshop, checker: &mut Checker<'_>) -> Result<()> {
+    for (name, linked) in super::reset::orphans(shop).await? {
+        let why = format!(
+            "orphaned state: the project has no such sync any more, the state keeps what it was at ({})",
+            count(linked, "linked record")
+        );
+        let fix = format!("put the sync's file back, or `tidegate reset {name} --yes` to forget it");
+        checker.tell(None, Some(&name), &Finding { fix, ..Finding::info("orphaned_state", why) })?;
+    }
+    Ok(())
 }
 
 /// The connections and syncs that were named; all of them, if none was.

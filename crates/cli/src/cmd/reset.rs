@@ -1,5 +1,6 @@
 //! `reset SYNC [--cursor V] --yes`
 
+use tidegate_model::run::RunRecord;
 use tidegate_model::schema::Source;
 use tidegate_model::span::{CursorPoint, Position};
 use tidegate_model::sync::Sync;
@@ -34,7 +35,10 @@ pub struct Args {
 pub fn run(app: &App, args: &Args) -> Ending {
     block_on(async {
         let shop = Workshop::open(app).await?;
-        shop.sync(&args.sync)?;
+        let removed = orphans(&shop).await?.into_iter().any(|(name, _)| name == args.sync);
+        if !removed {
+            shop.sync(&args.sync)?;
+        }
         if !args.yes {
             let linked = shop.memory().state(&args.sync).await?.linked;
             let message =
@@ -42,6 +46,10 @@ pub fn run(app: &App, args: &Args) -> Ending {
             return Err(Error::config(message)
                 .hint(format!("say `tidegate reset {} --yes`; both sides keep their records", args.sync))
                 .into());
+        }
+        if removed {
+            let (record, dropped) = shop.engine.reset_removed(&args.sync).await?;
+            return told(app, &args.sync, record, dropped, "the project has no such sync any more");
         }
         let job = shop.job(&args.sync).await?;
         let cursor = match &args.cursor {
@@ -52,15 +60,34 @@ pub fn run(app: &App, args: &Args) -> Ending {
             None => None,
         };
         let (record, dropped) = shop.engine.reset(&job, cursor).await?;
-        if app.out.json {
-            let mut line = Object::default();
-            line.put("sync", args.sync.clone()).put("dropped", dropped).put("run", record.run);
-            app.out.json(&line)?;
-        } else {
-            app.out.note(&format!("{}: forgot {dropped} ledger entries; the next run starts over", args.sync));
-        }
-        Ok(0)
+        told(app, &args.sync, record, dropped, "the next run starts over")
     })
+}
+
+fn told(app: &App, sync: &str, record: RunRecord, dropped: u64, then: &str) -> Ending {
+    if app.out.json {
+        let mut line = Object::default();
+        line.put("sync", sync.to_owned()).put("dropped", dropped).put("run", record.run);
+        app.out.json(&line)?;
+    } else {
+        app.out.note(&format!("{sync}: forgot {dropped} ledger entries; {then}"));
+    }
+    Ok(0)
+}
+
+/// Syncs that the state knows something of and the project has no more, with their linked records.
+pub async fn orphans(shop: &Workshop) -> Result<Vec<(String, u64)>> {
+    let mut found = Vec::new();
+    for name in shop.memory().syncs().await? {
+        if shop.project.syncs.contains_key(&name) {
+            continue;
+        }
+        let state = shop.memory().state(&name).await?;
+        if state.linked > 0 || !state.shape_hash.is_empty() || state.warehouse.is_some() || state.platform.is_some() {
+            found.push((name, state.linked));
+        }
+    }
+    Ok(found)
 }
 
 fn cursor_type(sync: &Sync, schema: &tidegate_model::schema::RelationSchema) -> Result<Type> {

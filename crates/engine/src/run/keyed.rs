@@ -12,7 +12,16 @@ use super::looks::{Looks, Pending};
 
 /// Looks at these records as they stand now.
 pub(crate) async fn looks(ctx: &Ctx, keys: &[Key]) -> Result<Vec<Look>> {
-    let reading = |side: Target| if ctx.reads(side) { Reading::Delta } else { Reading::None };
+    looks_at(ctx, keys, |side| ctx.reads(side)).await
+}
+
+/// Looks at these records on both sides, also on one that the sync only writes, as far as it can be read by key.
+pub(crate) async fn both_sides(ctx: &Ctx, keys: &[Key]) -> Result<Vec<Look>> {
+    looks_at(ctx, keys, |side| ctx.reads(side) || side == Target::Warehouse || ctx.abilities.fetch).await
+}
+
+async fn looks_at(ctx: &Ctx, keys: &[Key], reads: impl Fn(Target) -> bool) -> Result<Vec<Look>> {
+    let reading = |side: Target| if reads(side) { Reading::Delta } else { Reading::None };
     let plan = Plan {
         warehouse: reading(Target::Warehouse),
         platform: reading(Target::Platform),

@@ -12,6 +12,7 @@ mod keyed;
 mod lease;
 mod ledger;
 mod looks;
+mod noted;
 mod ops;
 mod records;
 mod resume;
@@ -52,6 +53,7 @@ impl Work for Syncing {
     type Made = ();
     async fn carry_out(self, ctx: &Ctx, run: &mut RunRecord) -> Result<()> {
         ctx.preflight().await?;
+        ctx.note_new_columns().await?;
         if ctx.columnar() { columnar::run(ctx, run).await } else { records::run(ctx, run).await }
     }
 }

@@ -3,7 +3,7 @@
 use tidegate_engine::{Job, PlanFile, RunOptions};
 use tidegate_model::record::Key;
 use tidegate_model::run::RunStatus;
-use tidegate_model::sync::Direction::Both;
+use tidegate_model::sync::Direction::{Both, ToPlatform};
 use tidegate_model::value::Value;
 use tidegate_testkit::sim::drive;
 
@@ -116,6 +116,19 @@ fn why_tells_ids_images_and_what_the_next_run_would_do() {
     let json = |value: &Value| Some(value.to_json());
     assert_eq!((name.warehouse.clone(), name.warehouse_image.clone()), (json(&text("new")), json(&text("a"))));
     assert!(why.verdict.contains("the next run writes name on the platform"), "{}", why.verdict);
+}
+
+#[test]
+fn why_shows_what_stands_at_the_target_of_a_one_way_sync() {
+    let mut bench = Bench::new(sync(&[("name", ToPlatform)]));
+    bench.warehouse.insert(Some("a"), &[("name", text("a"))]);
+    bench.ok();
+    bench.platform.set("a", "name", text("by hand"));
+    let why = drive(&bench.world, bench.engine().why(&bench.job(), &Key::new("a"))).unwrap();
+    assert_eq!(why.fields[0].platform, Some(text("by hand").to_json()));
+    assert!(why.next.is_empty(), "a one-way sync does not look at its target: {:?}", why.next);
+    let unknown = drive(&bench.world, bench.engine().why(&bench.job(), &Key::new("z"))).unwrap();
+    assert_eq!((unknown.link.as_str(), unknown.fields[0].platform.clone()), ("unknown", None));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `reset`, `relink`, `adopt`.
 
 use tidegate_model::error::{Error, Result};
-use tidegate_model::ports::{Settlement, StatePatch};
+use tidegate_model::ports::{Lease, Settlement, StatePatch};
 use tidegate_model::record::Key;
 use tidegate_model::run::{Books, RunRecord, RunStatus};
 use tidegate_model::span::{Fence, Position};
@@ -13,35 +13,49 @@ impl Engine {
     /// Forgets a sync's ledger and positions (recorded as a run); the number of entries that were dropped.
     pub async fn reset(&self, job: &Job, cursor: Option<Position>) -> Result<(RunRecord, u64)> {
         let lease = self.claim(job).await?;
-        let done = async {
-            let dropped = self.memory.state(&job.sync.name).await?.linked;
-            let now = self.env.now();
-            let mut run = RunRecord {
-                run: self.env.new_id(),
-                sync: job.sync.name.clone(),
-                status: RunStatus::Running,
-                mode: "reset".to_owned(),
-                trigger: "manual".to_owned(),
-                books: Books::default(),
-                started_at: now,
-                finished_at: None,
-                warehouse_ms: None,
-                bytes_billed: None,
-                error: None,
-                config_hash: job.config_hash.clone(),
-            };
-            self.memory.put_run(&lease, &run).await?;
-            let patch = StatePatch { reset: true, reset_cursor: cursor, ..StatePatch::default() };
-            let settlement = Settlement { run: run.run.clone(), patch, ..Settlement::default() };
-            self.memory.settle(&lease, &settlement).await?;
-            run.status = RunStatus::Succeeded;
-            run.finished_at = Some(self.env.now());
-            self.memory.put_run(&lease, &run).await?;
-            Ok((run, dropped))
-        };
-        let done = done.await;
+        let done = self.reset_under(&lease, job.config_hash.clone(), cursor).await;
         self.memory.release(&lease).await?;
         done
+    }
+
+    /// Forgets the ledger and positions of a sync that the project has no more.
+    pub async fn reset_removed(&self, sync: &str) -> Result<(RunRecord, u64)> {
+        let lease = self.memory.claim(sync, &self.holder, self.env.now()).await?;
+        let done = self.reset_under(&lease, String::new(), None).await;
+        self.memory.release(&lease).await?;
+        done
+    }
+
+    async fn reset_under(
+        &self,
+        lease: &Lease,
+        config_hash: String,
+        cursor: Option<Position>,
+    ) -> Result<(RunRecord, u64)> {
+        let dropped = self.memory.state(&lease.sync).await?.linked;
+        let now = self.env.now();
+        let mut run = RunRecord {
+            run: self.env.new_id(),
+            sync: lease.sync.clone(),
+            status: RunStatus::Running,
+            mode: "reset".to_owned(),
+            trigger: "manual".to_owned(),
+            books: Books::default(),
+            started_at: now,
+            finished_at: None,
+            warehouse_ms: None,
+            bytes_billed: None,
+            error: None,
+            config_hash,
+        };
+        self.memory.put_run(lease, &run).await?;
+        let patch = StatePatch { reset: true, reset_cursor: cursor, ..StatePatch::default() };
+        let settlement = Settlement { run: run.run.clone(), patch, ..Settlement::default() };
+        self.memory.settle(lease, &settlement).await?;
+        run.status = RunStatus::Succeeded;
+        run.finished_at = Some(self.env.now());
+        self.memory.put_run(lease, &run).await?;
+        Ok((run, dropped))
     }
 
     /// Renames a key in the ledger, for a record held as `rekeyed`.

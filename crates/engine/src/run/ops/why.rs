@@ -45,7 +45,9 @@ impl Engine {
         };
         why.remote = look.entry.as_ref().and_then(|entry| entry.remote.as_ref()).map(|id| id.to_string());
         why.link = link(look).to_owned();
-        why.fields = fields(&ctx, look);
+        // What the next run would do follows from what it would read; what stands on both sides is for the person.
+        let both = keyed::both_sides(&ctx, std::slice::from_ref(key)).await?;
+        why.fields = fields(&ctx, both.first().unwrap_or(look));
         let verdict = reconcile(&ctx.rules(), look);
         why.next = super::plan::changes(&ctx, &verdict);
         why.verdict = sentence(&why, look);
