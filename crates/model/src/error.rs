@@ -19,6 +19,8 @@ pub enum ErrorKind {
     SchemaChanged,
     /// The other side refuses the content of a whole call (4xx), nothing was taken.
     BadRequest,
+    /// The change history that was asked for has expired, or its stream went stale: only a full read helps.
+    HistoryGone,
     /// Told to slow down (429).
     RateLimited,
     /// The other side is down or broken (5xx) before it took anything.
@@ -124,6 +126,7 @@ impl Error {
             ErrorKind::NotFound => "not_found",
             ErrorKind::SchemaChanged => "schema_changed",
             ErrorKind::BadRequest => "bad_request",
+            ErrorKind::HistoryGone => "history_gone",
             ErrorKind::RateLimited => "rate_limited",
             ErrorKind::Unavailable => "unavailable",
             ErrorKind::Lost => "lost",
@@ -148,6 +151,7 @@ impl Error {
             | ErrorKind::NotFound
             | ErrorKind::SchemaChanged
             | ErrorKind::BadRequest
+            | ErrorKind::HistoryGone
             | ErrorKind::LeaseLost
             | ErrorKind::ForeignStore
             | ErrorKind::Locked
@@ -168,6 +172,7 @@ impl Error {
             | ErrorKind::NotFound
             | ErrorKind::SchemaChanged
             | ErrorKind::BadRequest
+            | ErrorKind::HistoryGone
             | ErrorKind::LeaseLost
             | ErrorKind::ForeignStore
             | ErrorKind::DiskFull

@@ -114,7 +114,7 @@ async fn open_warehouse(ctx: &Ctx, plan: &Plan, reading: Reading) -> Result<Rows
     let mode = match (reading, &rule) {
         (Reading::Delta, _) => super::cursor::read_mode(ctx, plan.warehouse_to.as_ref())?,
         (_, Some(_)) => ReadMode::Unordered,
-        _ => ReadMode::Full { key, after: None },
+        _ => ReadMode::Full { key, after: None, at: None },
     };
     let ask = ReadAsk {
         source: ctx.sync.source.clone(),

@@ -56,6 +56,22 @@ pub struct WriteAsk {
     pub fence: Fence,
 }
 
+/// What a platform permits an account. The engine keeps to these beside the connection's own `quota:`, which may only
+/// be tighter; every sync of the connection draws from the same budget.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls in a second.
+    pub requests_per_second: Option<u64>,
+    /// Calls in a minute.
+    pub requests_per_minute: Option<u64>,
+    /// Records in a second.
+    pub records_per_second: Option<u64>,
+    /// Records that may come at once after a pause, where that is more than a second's worth.
+    pub burst_records: Option<u64>,
+    /// Calls in flight at once; more are refused or do harm.
+    pub parallel: Option<u32>,
+}
+
 /// A platform.
 ///
 /// Contract. Calls may come in parallel, but never two writes of the same key. A connector never retries, never logs
@@ -72,6 +88,11 @@ pub trait Platform: Send + Sync {
     async fn model(&self, name: &ModelName) -> Result<ModelSchema>;
     /// What it can do with a model.
     fn abilities(&self, model: &ModelName) -> Abilities;
+    /// What the platform permits for writes of a model. `records`: how many the run is about to write, for platforms
+    /// that have one way for a few and another for many.
+    fn limits(&self, _model: &ModelName, _records: Option<u64>) -> Limits {
+        Limits::default()
+    }
     /// A mark for [`PlatformRead::Since`]: everything committed before this call is at or before the mark, or will be
     /// handed out by a read since it. Taken *before* a full read.
     async fn mark(&self, model: &ModelName) -> Result<String>;

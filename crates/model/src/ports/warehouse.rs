@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Load, Loaded, Need};
 use crate::change::{Change, Outcome};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::finding::Finding;
 use crate::page::{Page, Pages};
 use crate::record::Key;
@@ -37,10 +37,30 @@ pub struct WarehouseAbilities {
     pub write: bool,
     /// Writes of single records can be made conditional on what stands there.
     pub conditional: bool,
-    /// Change history (`tracking`).
+    /// Change history (`tracking`): [`Warehouse::mark`] and [`ReadMode::Changes`].
     pub tracking: bool,
-    /// Streams.
+    /// Streams: [`Warehouse::drain`], [`ReadMode::Outbox`] and [`Warehouse::trim`].
     pub stream: bool,
+    /// A full read can be pinned to a mark ([`ReadMode::Full`]'s `at`).
+    pub time_travel: bool,
+}
+
+/// Where a stream's changes wait until they are delivered: a table in the work schema, filled by [`Warehouse::drain`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outbox {
+    /// The stream; the outbox has its columns.
+    pub stream: Relation,
+    /// The sync that it serves: one stream serves one sync, so this names the table.
+    pub sync: String,
+}
+
+/// What an outbox holds after a move.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drained {
+    /// Rows that this call moved.
+    pub moved: u64,
+    /// The highest `seq` in the outbox; 0 if it is empty. `seq` grows with each row ever moved, and never repeats.
+    pub through: u64,
 }
 
 /// How rows are chosen and ordered.
@@ -53,6 +73,32 @@ pub enum ReadMode {
         key: String,
         /// Only keys after this one (rows with a NULL key are then left out).
         after: Option<Key>,
+        /// As the rows stood at this mark ([`Warehouse::mark`]); only where [`WarehouseAbilities::time_travel`].
+        at: Option<String>,
+    },
+    /// What changed in the window `(from, to]` between two marks, in any order, with [`crate::page::DELETED`] as a last
+    /// column. A row that was changed shows as it stood at `to`; one that left, or whose key became another, shows under
+    /// its old key with `DELETED` true and whatever else is known of it. A key may show both: what is not deleted counts.
+    /// A row that came and went within the window shows as deleted or not at all. The window may reach further back
+    /// than asked (never less far), so that a row may show that did not change. Reading it again gives the same.
+    /// Expired history is `HistoryGone`: only a full read helps.
+    Changes {
+        /// The key column.
+        key: String,
+        /// Exclusive lower end.
+        from: String,
+        /// Inclusive upper end, from [`Warehouse::mark`].
+        to: String,
+    },
+    /// What waits in an outbox up to and including a `seq`, net per key (the highest `seq` counts), in any order, with
+    /// [`crate::page::DELETED`] as a last column. Rows whose key is NULL are each handed out.
+    Outbox {
+        /// The key column.
+        key: String,
+        /// The outbox.
+        outbox: Outbox,
+        /// Highest `seq`, from [`Warehouse::drain`].
+        through: u64,
     },
     /// Every row, in any order.
     Unordered,
@@ -107,7 +153,29 @@ pub trait Warehouse: Send + Sync {
     /// The greatest `(column, key)` that may be read now without missing a row that is being written: below the
     /// oldest running transaction where the warehouse can tell. `None`: no rows (or only NULLs).
     async fn bound(&self, source: &Source, column: &str, key: &str) -> Result<Option<CursorPoint>>;
-    /// Reads pages. The stream is complete when it ends without error.
+    /// A mark of the source's change history: the end of a window that may be read now, or the instant to which a full
+    /// read is pinned. By the warehouse's own clock, less a lag that covers what is being committed. Marks are texts of
+    /// the connector's own; a later one never stands before an earlier one.
+    async fn mark(&self, _source: &Source) -> Result<String> {
+        Err(no_history())
+    }
+    /// The cheap gate: whether anything may have changed in `(since, to]`. `true` wherever that cannot be told without
+    /// the read itself.
+    async fn changed(&self, _source: &Source, _since: &str, _to: &str) -> Result<bool> {
+        Ok(true)
+    }
+    /// Moves a stream's changes into its outbox, by one committed statement that writes (nothing else moves a stream's
+    /// offset), in one transaction with the fence row; makes the outbox where it is missing. An empty stream is not
+    /// moved. Needs `access: write`. A stream that went stale is `HistoryGone`, with what to recreate in the hint.
+    async fn drain(&self, _outbox: &Outbox, _fence: &Fence) -> Result<Drained> {
+        Err(no_history())
+    }
+    /// Deletes what was delivered from an outbox: all rows up to and including a `seq`. Repeating it does nothing.
+    async fn trim(&self, _outbox: &Outbox, _through: u64, _fence: &Fence) -> Result<()> {
+        Err(no_history())
+    }
+    /// Reads pages. The stream is complete when it ends without error. A stream as the source of any mode but `Outbox`
+    /// means what the stream is on: its table or view.
     async fn read(&self, ask: ReadAsk) -> Result<Pages>;
     /// Rows of these keys, in any order, duplicates among them; keys that are not there are left out.
     async fn fetch(&self, source: &Source, columns: &[String], key: &str, keys: &[Key], timezone: &str)
@@ -130,4 +198,9 @@ pub trait Warehouse: Send + Sync {
     ) -> Result<Vec<Outcome>>;
     /// Takes over a target that another store marked: sets the fence to ours.
     async fn adopt(&self, fence: &Fence) -> Result<()>;
+}
+
+/// What a warehouse without a change history answers.
+pub fn no_history() -> Error {
+    Error::config("this warehouse keeps no change history").hint("write `changes: auto`, `full` or `cursor`")
 }

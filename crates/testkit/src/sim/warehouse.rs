@@ -121,6 +121,7 @@ impl SimWarehouse {
         let id = |row: &Cells| Key::of(row.get("id").unwrap_or(&Value::Null));
         match mode {
             ReadMode::Unordered => {}
+            ReadMode::Changes { .. } | ReadMode::Outbox { .. } => rows.clear(),
             ReadMode::Full { after, .. } => {
                 rows.sort_by_key(id);
                 rows.retain(|row| after.as_ref().is_none_or(|after| id(row).is_some_and(|id| id > *after)));
@@ -255,7 +256,7 @@ impl PageStream for SimPages {
 #[async_trait]
 impl Warehouse for SimWarehouse {
     fn abilities(&self) -> WarehouseAbilities {
-        WarehouseAbilities { write: true, conditional: true, tracking: false, stream: false }
+        WarehouseAbilities { write: true, conditional: true, tracking: false, stream: false, time_travel: false }
     }
     async fn check(&self, _needs: &[Need]) -> Vec<Finding> {
         Vec::new()

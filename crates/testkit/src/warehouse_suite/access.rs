@@ -158,7 +158,7 @@ pub async fn values_are_never_run_as_sql(lab: &dyn Lab) {
         warehouse.write(&lab.relation("t"), "k", &batch, &OpId("1".into()), &fence(1)).await.expect("a write");
     assert!(outcomes.iter().all(|outcome| said(outcome) == "created"), "{outcomes:?}");
     for (at, value) in sorted.iter().enumerate() {
-        let after = ReadMode::Full { key: "k".into(), after: Some(tidegate_model::record::Key::new(*value)) };
+        let after = ReadMode::Full { key: "k".into(), after: Some(tidegate_model::record::Key::new(*value)), at: None };
         let got = read(warehouse.as_ref(), ask(source(lab, "t"), &["v"], after)).await;
         assert_eq!(got.column(0), sorted[at + 1..].to_vec(), "after {value}");
         let keys = [tidegate_model::record::Key::new(*value)];

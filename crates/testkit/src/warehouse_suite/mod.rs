@@ -191,7 +191,7 @@ fn ask(source: Source, columns: &[&str], mode: ReadMode) -> ReadAsk {
 }
 
 fn full(key: &str) -> ReadMode {
-    ReadMode::Full { key: key.into(), after: None }
+    ReadMode::Full { key: key.into(), after: None, at: None }
 }
 
 /// What a read gave: its rows, and its misfits by row of the whole read.

@@ -34,7 +34,7 @@ pub async fn whole_number_keys_sort_as_text(lab: &dyn Lab) {
     let warehouse = lab.open(false);
     let got = read(warehouse.as_ref(), ask(source(lab, "t"), &["k"], full("k"))).await;
     assert_eq!(got.column(0), ["-10", "-5", "0", "1", "10", "100", "2", "9"]);
-    let after = ReadMode::Full { key: "k".into(), after: Some(Key::new("10")) };
+    let after = ReadMode::Full { key: "k".into(), after: Some(Key::new("10")), at: None };
     assert_eq!(read(warehouse.as_ref(), ask(source(lab, "t"), &["k"], after)).await.column(0), ["100", "2", "9"]);
 }
 
@@ -47,7 +47,7 @@ pub async fn a_full_read_goes_on_after_a_key(lab: &dyn Lab) {
     for (after, want) in
         [("", vec!["B", "a", "it's", "z", "é"]), ("a", vec!["it's", "z", "é"]), ("it's", vec!["z", "é"]), ("é", vec![])]
     {
-        let mode = ReadMode::Full { key: "k".into(), after: Some(Key::new(after)) };
+        let mode = ReadMode::Full { key: "k".into(), after: Some(Key::new(after)), at: None };
         assert_eq!(
             read(warehouse.as_ref(), ask(source(lab, "t"), &["k"], mode)).await.column(0),
             want,

@@ -80,7 +80,13 @@ impl Postgres {
 #[async_trait]
 impl Warehouse for Postgres {
     fn abilities(&self) -> WarehouseAbilities {
-        WarehouseAbilities { write: self.server.write, conditional: true, tracking: false, stream: false }
+        WarehouseAbilities {
+            write: self.server.write,
+            conditional: true,
+            tracking: false,
+            stream: false,
+            time_travel: false,
+        }
     }
 
     async fn check(&self, needs: &[Need]) -> Vec<Finding> {

@@ -8,7 +8,7 @@ use tidegate_model::{Error, ErrorKind, Result};
 
 use super::catalog::{Shape, SourceColumn};
 use super::types::{Wire, literal};
-use tidegate_model::ports::ReadMode;
+use tidegate_model::ports::{ReadMode, no_history};
 
 /// The key's canonical text, sorted by its bytes.
 pub(super) fn key_text(column: &SourceColumn) -> String {
@@ -24,13 +24,14 @@ pub(super) fn key_text(column: &SourceColumn) -> String {
 pub(super) fn clauses(shape: &Shape, source: &Source, mode: &ReadMode) -> Result<String> {
     Ok(match mode {
         ReadMode::Unordered => String::new(),
-        ReadMode::Full { key, after } => {
+        ReadMode::Full { key, after, .. } => {
             let text = key_text(shape.column(key, source)?);
             match after {
                 None => format!(" ORDER BY {text} NULLS FIRST"),
                 Some(after) => format!(" WHERE {text} > {} ORDER BY {text}", literal(after.as_str())),
             }
         }
+        ReadMode::Changes { .. } | ReadMode::Outbox { .. } => return Err(no_history()),
         ReadMode::Cursor { column, key, from, to } => {
             let (column, key) = (shape.column(column, source)?, shape.column(key, source)?);
             window(column, key, from.as_ref(), to)?

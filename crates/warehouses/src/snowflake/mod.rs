@@ -64,7 +64,13 @@ struct Snowflake {
 #[async_trait]
 impl Warehouse for Snowflake {
     fn abilities(&self) -> WarehouseAbilities {
-        WarehouseAbilities { write: self.server.write, conditional: true, tracking: false, stream: false }
+        WarehouseAbilities {
+            write: self.server.write,
+            conditional: true,
+            tracking: false,
+            stream: false,
+            time_travel: false,
+        }
     }
 
     async fn check(&self, needs: &[Need]) -> Vec<Finding> {

@@ -1,7 +1,7 @@
 //! The order of keys and cursors, as SQL. Texts compare by their bytes: that is Snowflake's own order where a column
 //! has no collation, and is asked for by name where it has one.
 
-use tidegate_model::ports::ReadMode;
+use tidegate_model::ports::{ReadMode, no_history};
 use tidegate_model::record::Key;
 use tidegate_model::schema::Source;
 use tidegate_model::span::CursorPoint;
@@ -39,7 +39,7 @@ pub(super) fn key_text(column: &SourceColumn) -> String {
 pub(super) fn clauses(shape: &Shape, source: &Source, mode: &ReadMode) -> Result<Clauses> {
     Ok(match mode {
         ReadMode::Unordered => Clauses::default(),
-        ReadMode::Full { key, after } => {
+        ReadMode::Full { key, after, .. } => {
             let text = key_text(shape.column(key, source)?);
             match after {
                 None => Clauses { sql: format!(" ORDER BY {text} NULLS FIRST"), binds: Vec::new() },
@@ -49,6 +49,7 @@ pub(super) fn clauses(shape: &Shape, source: &Source, mode: &ReadMode) -> Result
                 },
             }
         }
+        ReadMode::Changes { .. } | ReadMode::Outbox { .. } => return Err(no_history()),
         ReadMode::Cursor { column, key, from, to } => {
             let (column, key) = (shape.column(column, source)?, shape.column(key, source)?);
             window(column, key, from.as_ref(), to)?

@@ -60,7 +60,13 @@ struct Sqlite {
 #[async_trait]
 impl Warehouse for Sqlite {
     fn abilities(&self) -> WarehouseAbilities {
-        WarehouseAbilities { write: self.file.write, conditional: true, tracking: false, stream: false }
+        WarehouseAbilities {
+            write: self.file.write,
+            conditional: true,
+            tracking: false,
+            stream: false,
+            time_travel: false,
+        }
     }
 
     async fn check(&self, needs: &[Need]) -> Vec<Finding> {

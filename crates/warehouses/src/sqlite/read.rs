@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, InterruptHandle, params_from_iter};
 use tidegate_model::page::{Page, PageStream, Pages};
-use tidegate_model::ports::{ReadAsk, ReadMode};
+use tidegate_model::ports::{ReadAsk, ReadMode, no_history};
 use tidegate_model::record::Key;
 use tidegate_model::schema::Source;
 use tidegate_model::span::CursorPoint;
@@ -96,8 +96,9 @@ impl Plan {
         let find = |name: &str| shape.column(name, &ask.source);
         let columns = ask.columns.iter().map(|name| find(name).cloned()).collect::<Result<Vec<_>>>()?;
         let parts = match &ask.mode {
-            ReadMode::Full { key, after } => full(find(key)?, after.as_ref()),
+            ReadMode::Full { key, after, .. } => full(find(key)?, after.as_ref()),
             ReadMode::Unordered => vec![Part::all()],
+            ReadMode::Changes { .. } | ReadMode::Outbox { .. } => return Err(no_history()),
             ReadMode::Cursor { column, key, from, to } => {
                 let column = find(column)?;
                 add_time(&connection, file, column)?;

@@ -153,7 +153,7 @@ pub async fn read_all(
     let ask = tidegate_model::ports::ReadAsk {
         source: tidegate_model::schema::Source::Relation(Relation(vec!["public".into(), table.into()])),
         columns: columns.iter().map(|name| (*name).to_owned()).collect(),
-        mode: tidegate_model::ports::ReadMode::Full { key: key.into(), after: None },
+        mode: tidegate_model::ports::ReadMode::Full { key: key.into(), after: None, at: None },
         page_rows: 1_000,
         timezone: "UTC".into(),
     };

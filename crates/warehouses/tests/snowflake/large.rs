@@ -44,7 +44,7 @@ async fn large_loads_come_in_pieces_and_leave_nothing_behind() {
     let ask = ReadAsk {
         source: Source::Relation(lab.relation("t")),
         columns: vec!["k".into(), "filler".into()],
-        mode: ReadMode::Full { key: "k".into(), after: None },
+        mode: ReadMode::Full { key: "k".into(), after: None, at: None },
         page_rows: 1_000,
         timezone: "UTC".into(),
     };

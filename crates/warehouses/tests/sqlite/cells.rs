@@ -23,7 +23,7 @@ fn table(name: &str) -> Source {
 }
 
 fn full(key: &str) -> ReadMode {
-    ReadMode::Full { key: key.into(), after: None }
+    ReadMode::Full { key: key.into(), after: None, at: None }
 }
 
 fn texts(page: &Page, column: usize) -> Vec<String> {
@@ -104,7 +104,7 @@ async fn keys_sort_by_bytes_whatever_the_columns_collation_says() {
     assert_eq!(texts(&page, 0), ["", "", "", "A", "B", "a", "b"]);
     assert_eq!(page.misfits.len(), 1); // the blob, first beside the NULL
     assert!(page.misfits[0].row < 2);
-    let after = ReadMode::Full { key: "k".into(), after: Some(tidegate_model::record::Key::new("B")) };
+    let after = ReadMode::Full { key: "k".into(), after: Some(tidegate_model::record::Key::new("B")), at: None };
     assert_eq!(texts(&read(file.open(false).as_ref(), table("t"), &["k"], after, "UTC").await, 0), ["a", "b"]);
     let page = read(file.open(false).as_ref(), table("bare"), &["k"], full("k"), "UTC").await;
     assert_eq!(texts(&page, 0)[3..], ["1", "10", "9", "b"]);

@@ -46,7 +46,7 @@ pub(super) async fn reading(
 async fn warehouse(ctx: &Ctx, columns: &Columns, page_rows: usize, more: Option<&str>) -> Result<Pages> {
     let rule = ctx.key_rule()?;
     let key = columns.key_source().to_owned();
-    let mode = if rule.is_some() { ReadMode::Unordered } else { ReadMode::Full { key, after: None } };
+    let mode = if rule.is_some() { ReadMode::Unordered } else { ReadMode::Full { key, after: None, at: None } };
     let ask = ReadAsk {
         source: ctx.sync.source.clone(),
         columns: warehouse_columns(columns, more),
