@@ -21,6 +21,15 @@ pub enum Position {
     Cursor(CursorPoint),
     /// Up to this instant of the side's own clock or change counter, in the connector's own text.
     Mark(String),
+    /// Up to and including this row of an outbox, which was filled from this very stream
+    /// ([`crate::ports::Drained::stream`]). No mark: a sync that is changed from a stream to a history, or back, must
+    /// not take the one for the other.
+    Outbox {
+        /// The row's `seq`.
+        seq: u64,
+        /// The stream.
+        stream: String,
+    },
 }
 
 /// The id of one operation: unique per span or batch, the same across retries. It names span rows in targets.

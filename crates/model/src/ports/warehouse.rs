@@ -55,12 +55,15 @@ pub struct Outbox {
 }
 
 /// What an outbox holds after a move.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drained {
     /// Rows that this call moved.
     pub moved: u64,
     /// The highest `seq` in the outbox; 0 if it is empty. `seq` grows with each row ever moved, and never repeats.
     pub through: u64,
+    /// Tells this stream from another of the same name, such as the time at which it was made. A stream that was made
+    /// anew begins there, and lacks what happened before: the engine answers a new one with a full read.
+    pub stream: String,
 }
 
 /// How rows are chosen and ordered.
