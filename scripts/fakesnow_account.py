@@ -8,6 +8,7 @@ codes of its own. This wraps its web app, and says here what it adds:
 - results in parts of some thousand rows, gzip-packed, behind addresses, asked for again by `/queries/ID/result`;
 - a session that ends takes its transaction and its temporary tables with it;
 - failures in Snowflake's codes, and none as HTTP 500, which clients repeat;
+- change tracking, streams and time travel (the package snowflake_account beside this; docs/snowflake-standin.md);
 - for the owner of a test's tables, who logs in with the parameter KEEP_CASE: names without quotes keep their case, so
   that the suite that all warehouses pass can be written once.
 
@@ -25,7 +26,6 @@ import re
 import secrets
 import socket
 import sys
-from contextvars import ContextVar
 
 import fakesnow.arrow
 import fakesnow.info_schema
@@ -35,20 +35,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import uvicorn
 from fakesnow.instance import FakeSnow
+from snowflake_account import listing, statements
+from snowflake_account.refused import Refused
+from snowflake_account.world import Session, World, keep_case
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 PART_ROWS = 4_000
 
-accounts: dict[str, FakeSnow] = {}
+worlds: dict[str, World] = {}
 masters: dict[str, str] = {}
 stages: dict[str, list[str]] = {}
 results: dict[str, dict] = {}
 parts: dict[str, bytes] = {}
 keepers: set[str] = set()
-keep_case: ContextVar[bool] = ContextVar("keep_case", default=False)
 upper_case = fakesnow.transforms.upper_case_unquoted_identifiers
 
 
@@ -102,9 +105,12 @@ async def login(request: Request) -> JSONResponse:
     body = await body_of(request)
     name = body["data"].get("ACCOUNT_NAME", "")
     # fakesnow connects to one module-wide instance; no other login runs between these lines.
-    fake.shared_fs = accounts.setdefault(name, FakeSnow())
+    if name not in worlds:
+        worlds[name] = World(FakeSnow())
+    fake.shared_fs = worlds[name].instance
     answer = json.loads((await fake.login_request(again(request, body))).body)
     data = answer["data"]
+    fake.sessions[data["token"]].session = (worlds[name], Session())
     master = secrets.token_urlsafe(16)
     masters[master] = data["token"]
     if body["data"].get("SESSION_PARAMETERS", {}).get("KEEP_CASE"):
@@ -143,7 +149,6 @@ async def session(request: Request) -> Response:
 
 
 TEMPORARY = re.compile(r"^\s*CREATE\s+TEMPORARY\s+TABLE\s+(\S+)", re.IGNORECASE)
-STREAMS = re.compile(r"^\s*SHOW\s+STREAMS\b", re.IGNORECASE)
 SCHEMA = re.compile(r"^\s*CREATE\s+SCHEMA\b", re.IGNORECASE)
 MISSING_COLUMN = re.compile(r"Referenced (column|table)|does not have a column|not found in FROM|Could not find column", re.IGNORECASE)
 NOT_NULL = re.compile(r"NOT NULL constraint failed")
@@ -156,8 +161,6 @@ def translated(sql: str, token: str) -> str:
         stages.setdefault(token, []).append(found[1])
         sql = re.sub(r"\bBINARY\(\d+\)", "BINARY", sql)  # a length that DuckDB does not know
         return TEMPORARY.sub(lambda m: f"CREATE TABLE {m[1]}", sql, count=1)
-    if STREAMS.match(sql):
-        return "SELECT '' AS \"name\" WHERE FALSE"
     return sql
 
 
@@ -210,7 +213,25 @@ async def query(request: Request) -> JSONResponse:
     sql = body["sqlText"]
     if sql.count(";") and several(sql):
         return no("000008", "Actual statement count 2 did not match the desired statement count 1.", "0A000")
+    world, session = connection.session
+    listing.current.set(world)
     body["sqlText"] = translated(sql, token)
+    if statements.matters(world, sql):
+        async with world.lock:
+            return await run(request, body, connection, place, sql)
+    return await run(request, body, connection, place, sql)
+
+
+async def run(request: Request, body: dict, connection, place: tuple, sql: str) -> JSONResponse:
+    """One statement; what has to do with histories, while the account is held."""
+    world, session = connection.session
+    prepared = None
+    if statements.matters(world, sql):
+        try:
+            prepared = await run_in_threadpool(statements.prepare, world, session, place, body["sqlText"])
+        except Refused as error:
+            return no(error.code, error.message, error.state)
+        body["sqlText"] = prepared.sql
     answered = await fake.query_request(again(request, body))
     if SCHEMA.match(sql) and None not in place:
         # fakesnow moves the session into a schema that is made; so does Snowflake, but not for IF NOT EXISTS of an
@@ -222,6 +243,8 @@ async def query(request: Request) -> JSONResponse:
     data = answer["data"]
     if data.get("queryId") is None:
         data["queryId"] = secrets.token_hex(16)
+    if prepared is not None and not body.get("describeOnly"):
+        await run_in_threadpool(prepared.after, data["queryId"])
     if data.get("rowsetBase64") and data["total"] > PART_ROWS:
         cut(data, f"{request.url.scheme}://{request.url.netloc}")
         results[data["queryId"]] = answer
