@@ -35,7 +35,14 @@ fn relation() -> RelationSchema {
     };
     let columns = ["id"].iter().chain(&NAMES).map(|name| column(name)).collect();
     let (primary_key, rows_estimate) = (Vec::new(), None);
-    RelationSchema { kind: RelationKind::Table, columns, primary_key, change_tracking: false, rows_estimate }
+    RelationSchema {
+        kind: RelationKind::Table,
+        columns,
+        primary_key,
+        change_tracking: false,
+        history_days: None,
+        rows_estimate,
+    }
 }
 
 fn model() -> ModelSchema {
