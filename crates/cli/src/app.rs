@@ -104,6 +104,7 @@ fn dispatch(app: &App, command: Command) -> Ending {
         Command::Forget(args) => cmd::forget::run(app, &args),
         Command::Hub(args) => cmd::hub::run(app, &args),
         Command::Serve(args) => cmd::serve::run(app, &args),
+        Command::Auth(args) => cmd::auth::run(app, &args),
         Command::Secrets(args) => cmd::secrets::run(app, &args),
         Command::State(args) => cmd::state::run(app, &args),
         Command::Schema(args) => cmd::schema::run(app, &args),

@@ -99,6 +99,8 @@ pub enum Command {
     Hub(cmd::hub::Args),
     /// Run syncs on their schedules
     Serve(cmd::serve::Args),
+    /// Sign in to a connection with a browser (OAuth)
+    Auth(cmd::auth::Args),
     /// Keep secrets, encrypted
     Secrets(cmd::secrets::Args),
     /// Back up, restore or migrate the state

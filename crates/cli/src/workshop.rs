@@ -13,6 +13,7 @@ use tidegate_model::schema::ModelName;
 use tidegate_model::secret::Secret;
 use tidegate_model::sync::{Changes, Sync};
 use tidegate_model::{Error, ErrorKind, Instant, Result};
+use tidegate_net::oauth::{Login, Vault};
 use tidegate_platforms::hub::Hub;
 use tidegate_store::{OpenOptions, Store};
 use tokio::sync::Mutex;
@@ -144,15 +145,34 @@ impl Workshop {
             return Ok(Arc::clone(warehouse));
         }
         let connection = self.usable(name, Side::Warehouse)?;
-        let context = tidegate_warehouses::OpenContext {
-            project_dir: self.root.clone(),
-            access_write: connection.access_write,
-            work_schema: connection.work_schema.clone().unwrap_or_else(|| DEFAULT_WORK_SCHEMA.to_owned()),
-            name: name.to_owned(),
-        };
+        let context = self.warehouse_context(connection);
         let warehouse = tidegate_warehouses::open(&connection.kind, &self.settings(connection)?, &context)?;
         open.insert(name.to_owned(), Arc::clone(&warehouse));
         Ok(warehouse)
+    }
+
+    fn warehouse_context(&self, connection: &Connection) -> tidegate_warehouses::OpenContext {
+        tidegate_warehouses::OpenContext {
+            project_dir: self.root.clone(),
+            access_write: connection.access_write,
+            work_schema: connection.work_schema.clone().unwrap_or_else(|| DEFAULT_WORK_SCHEMA.to_owned()),
+            name: connection.name.clone(),
+            vault: Arc::clone(&self.store) as Arc<dyn Vault>,
+        }
+    }
+
+    /// The login of a connection that a person signs in to.
+    pub fn login(&self, name: &str) -> Result<Login> {
+        let connection = self.connection(name)?;
+        let by_itself = || {
+            Error::config(format!("nobody signs in to the connection {name}: it logs in with what its file says"))
+                .hint("`tidegate auth` is for connections with `auth: {method: oauth, …}`")
+        };
+        if connection.side != Side::Warehouse {
+            return Err(by_itself());
+        }
+        let context = self.warehouse_context(connection);
+        tidegate_warehouses::login(&connection.kind, &self.settings(connection)?, &context)?.ok_or_else(by_itself)
     }
 
     /// An open platform.

@@ -1,6 +1,8 @@
 //! The real binary, end to end: each test in a folder of its own, with SQL of its own to look at what was written.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "e2e/auth.rs"]
+mod auth;
 #[path = "e2e/bad_input.rs"]
 mod bad_input;
 #[path = "e2e/bench.rs"]
@@ -24,6 +26,8 @@ mod housekeeping;
 mod postgres;
 #[path = "e2e/privacy.rs"]
 mod privacy;
+#[path = "../../net/tests/oauth/provider.rs"]
+mod provider;
 #[path = "e2e/refusals.rs"]
 mod refusals;
 #[path = "e2e/serve_log.rs"]

@@ -5,6 +5,7 @@
 //! and the alerts webhook.
 
 mod board;
+mod callback;
 mod facts;
 mod host;
 mod http;
@@ -18,6 +19,7 @@ mod status;
 mod stop;
 mod watch;
 
+pub use callback::callback;
 pub use facts::is_switched_on;
 pub use listen::{DEFAULT_LISTEN, loopback_address};
 pub use options::ServeOptions;

@@ -15,6 +15,7 @@ mod secrets;
 mod sqlite;
 mod store;
 mod tx;
+mod vault;
 
 pub use jobs::{Job, Jobs};
 pub use seal::new_key;

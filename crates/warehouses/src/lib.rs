@@ -14,5 +14,6 @@ mod records;
 pub mod snowflake;
 mod sqlite;
 
-pub use list::{KindInfo, OpenContext, kinds, open};
+pub use list::{KindInfo, OpenContext, kinds, login, open};
 pub use postgres::Script;
+pub use tidegate_net::oauth::in_memory;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tidegate_model::ports::Warehouse;
 use tidegate_model::{Error, Result};
+use tidegate_net::oauth::{Login, Vault};
 
 use crate::near::{did_you_mean, near};
 use crate::{postgres, snowflake, sqlite};
@@ -20,6 +21,8 @@ pub struct OpenContext {
     pub work_schema: String,
     /// The connection's name, for messages.
     pub name: String,
+    /// Where the tokens of a connection are kept that a person signs in to.
+    pub vault: Arc<dyn Vault>,
 }
 
 /// A kind of warehouse, for people and editors.
@@ -38,26 +41,50 @@ struct Kind {
     schema: fn() -> schemars::Schema,
     promise: &'static str,
     open: fn(&serde_json::Value, &OpenContext) -> Result<Arc<dyn Warehouse>>,
+    login: fn(&serde_json::Value, &OpenContext) -> Result<Option<Login>>,
+}
+
+/// For kinds that no person signs in to.
+fn nobody(_: &serde_json::Value, _: &OpenContext) -> Result<Option<Login>> {
+    Ok(None)
 }
 
 const LIST: &[Kind] = &[
-    Kind { name: "sqlite", schema: sqlite::schema, promise: sqlite::PROMISE, open: sqlite::open },
-    Kind { name: "postgres", schema: postgres::schema, promise: postgres::PROMISE, open: postgres::open },
-    Kind { name: "snowflake", schema: snowflake::schema, promise: snowflake::PROMISE, open: snowflake::open },
+    Kind { name: "sqlite", schema: sqlite::schema, promise: sqlite::PROMISE, open: sqlite::open, login: nobody },
+    Kind {
+        name: "postgres",
+        schema: postgres::schema,
+        promise: postgres::PROMISE,
+        open: postgres::open,
+        login: nobody,
+    },
+    Kind {
+        name: "snowflake",
+        schema: snowflake::schema,
+        promise: snowflake::PROMISE,
+        open: snowflake::open,
+        login: snowflake::login,
+    },
 ];
 
 /// Opens a warehouse of a kind with the settings of its connection. Cheap: nothing is connected to yet, so an address
 /// that does not answer is told by the first call.
 pub fn open(kind: &str, config: &serde_json::Value, context: &OpenContext) -> Result<Arc<dyn Warehouse>> {
-    match LIST.iter().find(|entry| entry.name == kind) {
-        Some(entry) => (entry.open)(config, context).map_err(|error| error.at(format!("connection {}", context.name))),
-        None => {
-            let known: Vec<&str> = LIST.iter().map(|entry| entry.name).collect();
-            let meant = did_you_mean(&near(kind, known.iter().copied()), "name one of them");
-            Err(Error::config(format!("connection {}: there is no warehouse of type {kind}", context.name))
-                .hint(format!("known types: {}; {meant}", known.join(", "))))
-        }
-    }
+    (of(kind, context)?.open)(config, context).map_err(|error| error.at(format!("connection {}", context.name)))
+}
+
+/// The login of a connection that a person signs in to with a browser; `None` if it logs in by itself.
+pub fn login(kind: &str, config: &serde_json::Value, context: &OpenContext) -> Result<Option<Login>> {
+    (of(kind, context)?.login)(config, context).map_err(|error| error.at(format!("connection {}", context.name)))
+}
+
+fn of(kind: &str, context: &OpenContext) -> Result<&'static Kind> {
+    LIST.iter().find(|entry| entry.name == kind).ok_or_else(|| {
+        let known: Vec<&str> = LIST.iter().map(|entry| entry.name).collect();
+        let meant = did_you_mean(&near(kind, known.iter().copied()), "name one of them");
+        Error::config(format!("connection {}: there is no warehouse of type {kind}", context.name))
+            .hint(format!("known types: {}; {meant}", known.join(", ")))
+    })
 }
 
 /// All kinds of warehouses.

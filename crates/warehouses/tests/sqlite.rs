@@ -37,6 +37,7 @@ impl File {
             access_write: write,
             work_schema: "tidegate".into(),
             name: "lake".into(),
+            vault: tidegate_warehouses::in_memory(),
         }
     }
 }

@@ -8,9 +8,6 @@ use crate::app::Ending;
 /// Commands of later parts. Whatever stands behind them is taken, so that the answer is about the command.
 #[derive(Debug, Subcommand)]
 pub enum Later {
-    /// Sign in to a connection (comes with a later part)
-    #[command(hide = true)]
-    Auth(Rest),
     /// Run a plan on a twin (comes with a later part)
     #[command(hide = true)]
     Rehearse(Rest),
@@ -42,9 +39,6 @@ pub struct Rest {
 /// Says that the command comes later, and what there is today.
 pub fn run(later: &Later) -> Ending {
     let (name, today) = match later {
-        Later::Auth(_) => {
-            ("auth", "write credentials as `secret:NAME` and put them there with `tidegate secrets set NAME`")
-        }
         Later::Rehearse(_) => ("rehearse", "`tidegate plan SYNC` shows what a run would do"),
         Later::Sandbox(_) => ("sandbox", "the embedded hub (`type: hub`) needs no account"),
         Later::BatchSync(_) => ("batch-sync", "`tidegate run` and `tidegate serve` run syncs"),

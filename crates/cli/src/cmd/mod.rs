@@ -2,6 +2,7 @@
 
 pub mod adopt;
 pub mod apply;
+pub mod auth;
 pub mod cancel;
 pub mod check;
 pub mod completions;

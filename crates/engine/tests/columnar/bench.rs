@@ -222,6 +222,7 @@ fn open_warehouse(path: &Path) -> Arc<dyn Warehouse> {
         access_write: true,
         work_schema: "TIDEGATE".into(),
         name: "lake".into(),
+        vault: tidegate_warehouses::in_memory(),
     };
     tidegate_warehouses::open("sqlite", &serde_json::json!({ "path": "warehouse.db" }), &context).unwrap()
 }

@@ -1,5 +1,6 @@
 //! The state's rules and SQL, written once for both databases. Each function runs inside one transaction.
 
+pub(crate) mod claims;
 pub(crate) mod conflicts;
 pub(crate) mod delivered;
 pub(crate) mod draws;

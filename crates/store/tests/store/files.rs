@@ -11,7 +11,7 @@ use tidegate_store::{OpenOptions, Store};
 use crate::base::*;
 
 async fn refused(url: &str) -> tidegate_model::Error {
-    let error = Store::open(url, &OpenOptions::default()).await.err().expect("it cannot be opened");
+    let error = Store::open(url, &OpenOptions::default()).await.expect_err("it cannot be opened");
     assert!(error.hint.is_some(), "{error:?}");
     error
 }
@@ -129,7 +129,7 @@ async fn paths_that_cannot_be_are_refused() {
     assert!(error.message.contains("is a folder"), "{error}");
     std::fs::write(folder.join("file"), "").unwrap();
     let error = Store::open(&format!("sqlite:{}/file/state.db", folder.display()), &OpenOptions::default()).await;
-    assert_eq!(error.err().unwrap().kind, ErrorKind::Config);
+    assert_eq!(error.unwrap_err().kind, ErrorKind::Config);
     for url in ["sqlite:", "sqlite::memory:", "mysql://me:hunter2@db/x"] {
         let error = refused(url).await;
         assert_eq!(error.kind, ErrorKind::Config);

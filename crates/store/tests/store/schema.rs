@@ -9,7 +9,7 @@ use tidegate_store::{OpenOptions, Store};
 use crate::base::*;
 
 async fn refused(url: &str, options: &OpenOptions) -> tidegate_model::Error {
-    let error = Store::open(url, options).await.err().expect("it cannot be opened");
+    let error = Store::open(url, options).await.expect_err("it cannot be opened");
     assert!(error.hint.is_some(), "{error:?}");
     error
 }

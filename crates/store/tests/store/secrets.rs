@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use tidegate_model::ErrorKind;
 use tidegate_model::secret::Secret;
+use tidegate_net::oauth::Vault;
 use tidegate_store::{Store, new_key};
 
 use crate::base::*;
@@ -13,7 +14,8 @@ on_both!(
     secrets_are_never_stored_in_clear,
     a_wrong_key_is_told,
     keys_are_rotated,
-    bad_keys_and_names_are_refused
+    bad_keys_and_names_are_refused,
+    one_at_a_time_may_refresh
 );
 
 const CLEAR: &str = "hunter2-in-the-clear";
@@ -84,13 +86,31 @@ async fn keys_are_rotated(place: &Place) {
 async fn bad_keys_and_names_are_refused(place: &Place) {
     let mut options = place.options.clone();
     options.key = Some(Secret::new("too short"));
-    let error = Store::open(&place.url, &options).await.err().unwrap();
+    let error = Store::open(&place.url, &options).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Config);
     assert!(!format!("{error:?}").contains("too short"));
     let store = with_key(place, &new_key().unwrap()).await;
     for name in ["", "a b", "a/b", "ü"] {
         assert_eq!(store.set_secret(name, &Secret::new("x")).await.unwrap_err().kind, ErrorKind::Config);
     }
+}
+
+async fn one_at_a_time_may_refresh(place: &Place) {
+    let key = new_key().unwrap();
+    let (one, other) = (with_key(place, &key).await, with_key(place, &key).await);
+    let long = std::time::Duration::from_secs(60);
+    let (first, second) = tokio::join!(one.claim("refresh.lake", "a", long), other.claim("refresh.lake", "b", long));
+    assert!(first.unwrap() != second.unwrap(), "both or none got it");
+    let (holder, loser) = if one.claim("refresh.lake", "a", long).await.unwrap() { ("a", "b") } else { ("b", "a") };
+    assert!(one.claim("refresh.hub", loser, long).await.unwrap(), "another name is another right");
+    one.release("refresh.lake", loser).await.unwrap();
+    assert!(!one.claim("refresh.lake", loser, long).await.unwrap(), "given back by somebody else");
+    one.release("refresh.lake", holder).await.unwrap();
+    assert!(other.claim("refresh.lake", loser, std::time::Duration::ZERO).await.unwrap());
+    assert!(one.claim("refresh.lake", holder, long).await.unwrap(), "a right that has ended is held for good");
+    one.put("oauth.lake", &Secret::new(CLEAR)).await.unwrap();
+    assert_eq!(other.get("oauth.lake").await.unwrap().unwrap().expose(), CLEAR);
+    assert!(!place.holds(CLEAR).await);
 }
 
 #[tokio::test]

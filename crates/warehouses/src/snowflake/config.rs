@@ -1,6 +1,6 @@
 //! Settings of a connection.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -8,8 +8,9 @@ use serde::Deserialize;
 use tidegate_model::secret::Secret;
 use tidegate_model::{Error, Result};
 use tidegate_net::http::Http;
+use tidegate_net::oauth::{Client, Login, Proof};
 
-use super::wire::{Context, Credentials, KeyPair, Line, OAuth, Patience, TokenKind};
+use super::wire::{Context, Credentials, KeyPair, Line, Patience, TokenKind};
 use crate::list::OpenContext;
 
 /// Where Snowpark Container Services keeps the tokens of a service.
@@ -80,13 +81,14 @@ enum Auth {
         #[schemars(with = "String")]
         password: Secret,
     },
-    /// OAuth with a refresh token.
+    /// OAuth: a person signs in with `tidegate auth CONNECTION`.
     #[serde(rename = "oauth")]
     Refreshed {
         client_id: String,
-        #[schemars(with = "String")]
-        client_secret: Secret,
-        /// The refresh token, by reference: `secret:NAME`.
+        /// Public clients have none.
+        #[schemars(with = "Option<String>")]
+        client_secret: Option<Secret>,
+        /// A refresh token from elsewhere, by reference (`secret:NAME`), until somebody signs in.
         #[schemars(with = "Option<String>")]
         refresh_token: Option<Secret>,
     },
@@ -141,11 +143,41 @@ impl Config {
             return Err(Error::config("`stage:` is not built yet")
                 .hint("leave it out: rows are bound to statements, which is slower for millions of them"));
         }
+        let (account, base, container) = self.address(container)?;
+        // Answers are held back for up to 45 seconds while a statement runs.
+        let http = Http { read_timeout: Duration::from_secs(90), ..Http::default() };
+        Ok(Context {
+            line: Line::new(http.client()?, &base, patience)?,
+            account,
+            credentials: self.auth.credentials(self.user, self.role.as_deref(), &base, open)?,
+            database: self.database.or(container.database),
+            schema: self.schema.or(container.schema),
+            warehouse: self.warehouse,
+            role: self.role,
+            query_tag: serde_json::json!({ "app": "tidegate", "connection": open.name }).to_string(),
+        })
+    }
+
+    /// The login of a person, where one has to sign in.
+    pub(super) fn login(self, open: &OpenContext) -> Result<Option<Login>> {
+        let (_, base, _) = self.address(Container::default())?;
+        match self.auth {
+            Auth::Refreshed { client_id, client_secret, refresh_token } => {
+                let client = client(&base, client_id, client_secret, self.role.as_deref());
+                Ok(Some(Login::new(&open.name, client, refresh_token, open.vault.clone())))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The account, its address, and what a container says, if this is one's login.
+    fn address(&self, container: Container) -> Result<(String, String, Container)> {
         let spcs = matches!(self.auth, Auth::Spcs { .. });
         let container = if spcs { container } else { Container::default() };
-        let account = if self.account.is_empty() { container.account.unwrap_or_default() } else { self.account };
+        let named = Some(&self.account).filter(|account| !account.is_empty());
+        let account = named.or(container.account.as_ref()).cloned().unwrap_or_default();
         let account = account.trim().trim_end_matches(".snowflakecomputing.com").to_owned();
-        let host = match self.host.or(container.host) {
+        let host = match self.host.as_ref().or(container.host.as_ref()).cloned() {
             Some(host) => host,
             None if account.is_empty() => {
                 return Err(
@@ -161,19 +193,38 @@ impl Config {
         }
         let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
         let scheme = if protocol == Protocol::Http { "http" } else { "https" };
-        // Answers are held back for up to 45 seconds while a statement runs.
-        let http = Http { read_timeout: Duration::from_secs(90), ..Http::default() };
-        Ok(Context {
-            line: Line::new(http.client()?, &format!("{scheme}://{host}{port}"), patience)?,
-            account,
-            credentials: self.auth.credentials(self.user, &open.project_dir)?,
-            database: self.database.or(container.database),
-            schema: self.schema.or(container.schema),
-            warehouse: self.warehouse,
-            role: self.role,
-            query_tag: serde_json::json!({ "app": "tidegate", "connection": open.name }).to_string(),
-        })
+        Ok((account, format!("{scheme}://{host}{port}"), container))
     }
+}
+
+/// tidegate, as a security integration of the account knows it.
+fn client(base: &str, client_id: String, client_secret: Option<Secret>, role: Option<&str>) -> Client {
+    let plain = |role: &str| role.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let role = role.map(|role| match plain(role) {
+        true => format!(" session:role:{role}"),
+        false => format!(" session:role-encoded:{}", escape(role)),
+    });
+    Client {
+        authorize_url: format!("{base}/oauth/authorize"),
+        token_url: format!("{base}/oauth/token-request"),
+        client_id,
+        client_secret,
+        scope: format!("refresh_token{}", role.unwrap_or_default()),
+        proof: Proof::Basic,
+        authorize_extra: Vec::new(),
+        token_extra: Vec::new(),
+    }
+}
+
+/// All but letters, digits and `-._~` as `%XX`.
+fn escape(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+        out
+    })
 }
 
 /// This machine.
@@ -182,7 +233,13 @@ fn local(host: &str) -> bool {
 }
 
 impl Auth {
-    fn credentials(self, user: Option<String>, project: &Path) -> Result<Credentials> {
+    fn credentials(
+        self,
+        user: Option<String>,
+        role: Option<&str>,
+        base: &str,
+        open: &OpenContext,
+    ) -> Result<Credentials> {
         let needed = |user: Option<String>| {
             user.filter(|user| !user.is_empty())
                 .ok_or_else(|| Error::config("`user:` is missing").hint("name the user that logs in"))
@@ -198,16 +255,11 @@ impl Auth {
                 Credentials::Token { user, kind, token }
             }
             Self::Refreshed { client_id, client_secret, refresh_token } => {
-                let Some(refresh) = refresh_token else {
-                    return Err(Error::config("`auth.refresh_token:` is missing").hint(
-                        "`tidegate auth` is not built yet: get a refresh token from Snowflake's /oauth/authorize, keep it \
-                         with `tidegate secrets set`, and name it here; or use `method: key_pair`",
-                    ));
-                };
-                Credentials::OAuth { user, oauth: OAuth::new(client_id, client_secret, refresh) }
+                let client = client(base, client_id, client_secret, role);
+                Credentials::OAuth { user, login: Login::new(&open.name, client, refresh_token, open.vault.clone()) }
             }
             Self::Spcs { token_file } => {
-                let path = token_file.map_or_else(|| PathBuf::from(SPCS_TOKEN), |path| project.join(path));
+                let path = token_file.map_or_else(|| PathBuf::from(SPCS_TOKEN), |path| open.project_dir.join(path));
                 Credentials::File { service: path.with_file_name(SPCS_SERVICE), path }
             }
         })
@@ -226,6 +278,7 @@ mod tests {
             access_write: false,
             work_schema: "TIDEGATE".into(),
             name: "lake".into(),
+            vault: tidegate_net::oauth::in_memory(),
         };
         Config::parse(&settings)?.context(&open, container, Patience::default())
     }
@@ -268,8 +321,27 @@ mod tests {
             json!({ "account": "a", "user": "u", "auth": { "method": "key_pair", "private_key": "hunter2" } });
         let Err(error) = context(settings, Container::default()) else { panic!("a key that is none") };
         assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
-        let oauth = json!({ "account": "a", "auth": { "method": "oauth", "client_id": "c", "client_secret": "s" } });
-        let Err(error) = context(oauth, Container::default()) else { panic!("no refresh token") };
-        assert!(error.hint.is_some_and(|hint| hint.contains("not built yet")));
+    }
+
+    #[test]
+    fn a_person_signs_in_where_the_account_is_and_with_the_role_of_the_connection() {
+        let open = OpenContext {
+            project_dir: "/project".into(),
+            access_write: false,
+            work_schema: "TIDEGATE".into(),
+            name: "lake".into(),
+            vault: tidegate_net::oauth::in_memory(),
+        };
+        let login = |role: &str, auth: serde_json::Value| {
+            let settings = json!({ "account": "acme-prod", "role": role, "user": "U", "auth": auth });
+            Config::parse(&settings).expect("settings").login(&open).expect("an address")
+        };
+        let oauth = json!({ "method": "oauth", "client_id": "c", "client_secret": "s" });
+        let client = login("TIDEGATE", oauth.clone()).expect("a login").client().clone();
+        assert_eq!(client.authorize_url, "https://acme-prod.snowflakecomputing.com/oauth/authorize");
+        assert_eq!(client.scope, "refresh_token session:role:TIDEGATE");
+        let client = login("my role", oauth).expect("a login").client().clone();
+        assert_eq!(client.scope, "refresh_token session:role-encoded:my%20role");
+        assert!(login("R", json!({ "method": "password", "password": "p" })).is_none());
     }
 }

@@ -35,6 +35,7 @@ use tidegate_model::record::Key;
 use tidegate_model::schema::{Relation, RelationSchema, Source};
 use tidegate_model::span::{CursorPoint, Fence, OpId};
 use tidegate_model::{Instant, Result};
+use tidegate_net::oauth::Login;
 
 use crate::list::OpenContext;
 use config::{Config, Container};
@@ -55,6 +56,11 @@ pub(crate) fn open(config: &serde_json::Value, open: &OpenContext) -> Result<Arc
     let context = Config::parse(config)?.context(open, Container::look(), Patience::default())?;
     let server = Server::new(context, open.access_write, open.name.clone(), open.work_schema.to_uppercase());
     Ok(Arc::new(Snowflake { server: Arc::new(server) }))
+}
+
+/// The login of a connection with `auth: {method: oauth}`.
+pub(crate) fn login(config: &serde_json::Value, open: &OpenContext) -> Result<Option<Login>> {
+    Config::parse(config)?.login(open)
 }
 
 struct Snowflake {

@@ -74,6 +74,7 @@ impl Database {
             access_write: write,
             work_schema: "TIDEGATE".into(),
             name: "lake".into(),
+            vault: tidegate_warehouses::in_memory(),
         };
         open("postgres", &serde_json::json!({ "url": url }), &context).unwrap()
     }

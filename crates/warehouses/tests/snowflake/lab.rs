@@ -94,6 +94,7 @@ impl Lab for Emulated {
             access_write: write,
             work_schema: "TIDEGATE".into(),
             name: "lake".into(),
+            vault: tidegate_warehouses::in_memory(),
         };
         let settings = json!({
             "account": self.account, "user": "tidegate", "database": "LAB", "schema": "PUBLIC", "warehouse": "WH",

@@ -7,10 +7,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tidegate_model::ErrorKind;
 use tidegate_model::secret::Secret;
+use tidegate_net::oauth::{Client, Login, Proof, in_memory};
 
 use super::stand_in::{Fault, StandIn};
 use super::{ask, context, one, password};
-use crate::snowflake::wire::{Credentials, KeyPair, OAuth, Session, TokenKind};
+use crate::snowflake::wire::{Credentials, KeyPair, Session, TokenKind};
 
 /// A key pair made by openssl, as the docs say to make one.
 struct Keys {
@@ -130,8 +131,18 @@ async fn passwords_and_tokens_log_in_or_are_refused() {
 async fn oauth_refreshes_once_for_everybody_and_keeps_the_new_refresh_token() {
     let server = StandIn::start().await;
     server.account().refresh_token = "refresh-0".into();
-    let oauth = OAuth::new("client".into(), Secret::new("its secret"), Secret::new("refresh-0"));
-    let context = context(&server, Credentials::OAuth { user: None, oauth });
+    let client = Client {
+        authorize_url: "http://127.0.0.1/unused".into(),
+        token_url: format!("http://127.0.0.1:{}/oauth/token-request", server.port),
+        client_id: "client".into(),
+        client_secret: Some(Secret::new("its secret")),
+        scope: String::new(),
+        proof: Proof::Basic,
+        authorize_extra: Vec::new(),
+        token_extra: Vec::new(),
+    };
+    let login = Login::new("lake", client, Some(Secret::new("refresh-0")), in_memory());
+    let context = context(&server, Credentials::OAuth { user: None, login });
     let both = tokio::join!(Session::login(&context), Session::login(&context));
     assert!(both.0.is_ok() && both.1.is_ok());
     assert_eq!(server.calls("/oauth/token-request").len(), 1, "each login refreshed on its own");

@@ -2,15 +2,13 @@
 
 use std::path::PathBuf;
 
-use reqwest::StatusCode;
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tidegate_model::secret::Secret;
-use tidegate_model::{Error, ErrorKind, Result};
-use tokio::sync::Mutex;
+use tidegate_model::{Error, Result};
+use tidegate_net::oauth::Login;
 
 use super::jwt::KeyPair;
-use super::line::{Line, chain};
+use super::line::Line;
 
 /// What kind of ready-made token it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +36,7 @@ pub(in crate::snowflake) enum Credentials {
     },
     OAuth {
         user: Option<String>,
-        oauth: OAuth,
+        login: Login,
     },
     /// A file that Snowpark Container Services keeps fresh, and the one beside it that names the service.
     File {
@@ -67,10 +65,10 @@ impl Credentials {
                 set("AUTHENTICATOR", if *kind == TokenKind::Pat { "PROGRAMMATIC_ACCESS_TOKEN" } else { "OAUTH" });
                 set("TOKEN", token.expose());
             }
-            Self::OAuth { user, oauth } => {
+            Self::OAuth { user, login } => {
                 set("LOGIN_NAME", user.as_deref().unwrap_or_default());
                 set("AUTHENTICATOR", "OAUTH");
-                set("TOKEN", oauth.access(line).await?.expose());
+                set("TOKEN", login.access(&line.http).await?.expose());
             }
             Self::File { path, service } => {
                 set("LOGIN_NAME", "");
@@ -88,8 +86,8 @@ impl Credentials {
     /// Forgets a token that the server no longer takes; true if there is a way to another one.
     pub(super) async fn expired(&self) -> bool {
         match self {
-            Self::OAuth { oauth, .. } => {
-                oauth.held.lock().await.access = None;
+            Self::OAuth { login, .. } => {
+                login.forget().await;
                 true
             }
             Self::File { .. } => true,
@@ -136,86 +134,4 @@ async fn read_token(path: &PathBuf) -> Result<Secret> {
             .hint("Snowpark Container Services puts it there; elsewhere use another `auth.method:`")
     })?;
     Ok(Secret::new(text.trim()))
-}
-
-/// An OAuth client with a refresh token. One refresh at a time: others wait for its result, for a refresh token may
-/// be good for one use only.
-pub(in crate::snowflake) struct OAuth {
-    client_id: String,
-    client_secret: Secret,
-    held: Mutex<Held>,
-}
-
-struct Held {
-    refresh: Secret,
-    access: Option<Secret>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Tokens {
-    access_token: String,
-    refresh_token: Option<String>,
-    error: Option<String>,
-    message: Option<String>,
-}
-
-impl OAuth {
-    pub(in crate::snowflake) fn new(client_id: String, client_secret: Secret, refresh: Secret) -> Self {
-        Self { client_id, client_secret, held: Mutex::new(Held { refresh, access: None }) }
-    }
-
-    /// An access token: the one in hand, or a new one.
-    async fn access(&self, line: &Line) -> Result<Secret> {
-        let mut held = self.held.lock().await;
-        if let Some(token) = &held.access {
-            return Ok(token.clone());
-        }
-        let form = [("grant_type", "refresh_token"), ("refresh_token", held.refresh.expose())];
-        let body = form.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect::<Vec<_>>().join("&");
-        let fail = |error: reqwest::Error| {
-            Error::new(ErrorKind::Unavailable, format!("refresh the OAuth token: no answer from {}", line.host()))
-                .cause(chain(&error))
-        };
-        let request = line
-            .http
-            .post(line.url("/oauth/token-request")?)
-            .basic_auth(&self.client_id, Some(self.client_secret.expose()))
-            .header(reqwest::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(body);
-        let response = request.send().await.map_err(fail)?;
-        let status = response.status();
-        let bytes = response.bytes().await.map_err(fail)?;
-        let tokens: Tokens = serde_json::from_slice(&bytes).unwrap_or_default();
-        if !status.is_success() || tokens.access_token.is_empty() {
-            return Err(refused(status, tokens));
-        }
-        if let Some(next) = tokens.refresh_token.filter(|token| !token.is_empty()) {
-            held.refresh = Secret::new(next);
-        }
-        let access = Secret::new(tokens.access_token);
-        held.access = Some(access.clone());
-        Ok(access)
-    }
-}
-
-fn refused(status: StatusCode, tokens: Tokens) -> Error {
-    if status.is_server_error() {
-        return Error::new(ErrorKind::Unavailable, format!("refresh the OAuth token: the server answers {status}"));
-    }
-    let says = [tokens.error, tokens.message].into_iter().flatten().collect::<Vec<_>>().join(": ");
-    Error::new(ErrorKind::Unauthorized, format!("refresh the OAuth token: refused ({status})")).cause(says).hint(
-        "refresh tokens of Snowflake end after at most 90 days: authorize the connection again, or change to `method: key_pair`",
-    )
-}
-
-/// Form encoding: all but letters, digits and `-._~` as `%XX`.
-fn escape(text: &str) -> String {
-    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-        out
-    })
 }

@@ -15,7 +15,7 @@ mod query;
 mod reply;
 mod session;
 
-pub(super) use auth::{Credentials, OAuth, TokenKind};
+pub(super) use auth::{Credentials, TokenKind};
 pub(super) use chunks::{Addresses, inflate};
 pub(super) use jwt::KeyPair;
 pub(super) use line::{Line, Patience};
