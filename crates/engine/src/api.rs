@@ -112,6 +112,9 @@ pub struct PlanSummary {
     pub quota_share: Option<f64>,
     /// Guards that would stop it.
     pub guards: Vec<String>,
+    /// What was read for it, in words.
+    #[serde(default)]
+    pub based_on: String,
 }
 
 /// A plan file: what `apply` needs to refuse or to carry out.

@@ -11,7 +11,7 @@ use tidegate_model::ports::{Choice, ConflictState, Lease, Need, SyncState, Write
 use tidegate_model::record::Key;
 use tidegate_model::schema::{Abilities, ModelKind, ModelSchema, NormalForm, Relation, RelationSchema, Source};
 use tidegate_model::span::Fence;
-use tidegate_model::sync::{Direction, Sync, Target, WriteMode};
+use tidegate_model::sync::{Changes, Direction, Sync, Target, WriteMode};
 use tidegate_model::transform::Transform;
 
 use crate::api::{Engine, Job, RunOptions};
@@ -20,6 +20,7 @@ use crate::plan::prints::Printer;
 use crate::plan::reconcile::Rules;
 use crate::run::wanted::with_statements;
 
+use super::history::decided;
 use super::judged::Judged;
 use super::retry::again;
 use super::rows::Layout;
@@ -46,6 +47,8 @@ pub(crate) struct Ctx {
     pub mapping: Arc<Mapping>,
     pub printer: Printer,
     pub relation: RelationSchema,
+    /// How the warehouse's changes are found; never `Auto`.
+    pub changes: Changes,
     pub model: ModelSchema,
     pub abilities: Abilities,
     pub state: SyncState,
@@ -111,6 +114,7 @@ impl Ctx {
             options: options.clone(),
             mapping,
             printer,
+            changes: decided(sync.changes, &relation, job.warehouse.abilities()),
             abilities: job.platform.abilities(&sync.model),
             relation,
             model,
@@ -276,8 +280,11 @@ impl Ctx {
         self.model.kind != ModelKind::Records || (bulk && self.sync.direction == Direction::ToWarehouse)
     }
 
-    /// A line for the run's log.
+    /// A line for the run's log. Who only looks has no run, and leaves no line.
     pub async fn log(&self, line: &str) -> Result<()> {
+        if self.run.is_empty() {
+            return Ok(());
+        }
         self.engine.listener.log(&self.sync.name, Some(&self.run), line);
         self.engine.memory.log(&self.run, self.engine.env.now(), line).await
     }

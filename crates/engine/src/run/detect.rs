@@ -2,7 +2,7 @@
 
 use tidegate_model::change::{FieldReject, Reject};
 use tidegate_model::error::Result;
-use tidegate_model::page::Pages;
+use tidegate_model::page::{Held, Pages};
 use tidegate_model::ports::{PAGE_ROWS, PlatformAsk, PlatformRead, Print, Progress, ReadAsk, ReadMode};
 use tidegate_model::record::Key;
 use tidegate_model::span::Position;
@@ -12,6 +12,7 @@ use crate::plan::prints::NO_PRINT;
 use crate::plan::reconcile::Seen;
 
 use super::context::Ctx;
+use super::history::{self, Begin, Read};
 use super::ledger::Ledger;
 use super::looks::{Looks, Pending, Taker};
 use super::retry::again;
@@ -35,49 +36,81 @@ pub(crate) struct Plan {
     pub platform: Reading,
     pub warehouse_to: Option<Position>,
     pub platform_to: Option<Position>,
+    /// What is read of the warehouse, if it is read.
+    pub read: Read,
     pub mode: &'static str,
 }
 
+impl Plan {
+    /// Reads nothing, and moves nothing.
+    pub fn none(mode: &'static str) -> Self {
+        let read = Read::Full { at: None };
+        let (warehouse, platform) = (Reading::None, Reading::None);
+        Self { warehouse, platform, warehouse_to: None, platform_to: None, read, mode }
+    }
+}
+
 /// Decides how both sides are read.
-pub(crate) async fn plan(ctx: &Ctx) -> Result<Plan> {
-    let sync = &ctx.sync;
+pub(crate) async fn plan(ctx: &Ctx, begin: Begin) -> Result<Plan> {
     let fresh = ctx.state.mapping != ctx.kept_mapping()?;
-    let full = ctx.options.full || fresh;
-    let mut plan =
-        Plan { warehouse: Reading::None, platform: Reading::None, warehouse_to: None, platform_to: None, mode: "full" };
+    let begin = Begin { full: begin.full || ctx.options.full || fresh, ..begin };
+    let mut plan = Plan::none("full");
     if ctx.reads(Target::Warehouse) {
         plan.warehouse = Reading::Complete;
-        if let (Changes::Cursor, Some(cursor)) = (sync.changes, &sync.cursor) {
-            let ask = || ctx.job.warehouse.bound(&sync.source, &cursor.column, &sync.key.warehouse);
-            let bound = again(&ctx.engine, &ctx.options.cancel, ask).await?;
-            super::cursor::refuse_backwards(ctx, bound.as_ref())?;
-            plan.warehouse_to = bound.map(Position::Cursor).or_else(|| ctx.state.warehouse.clone());
-            if !full && matches!(ctx.state.warehouse, Some(Position::Cursor(_))) {
-                plan.warehouse = Reading::Delta;
-                plan.mode = "cursor";
+        match ctx.changes {
+            Changes::Cursor => by_cursor(ctx, begin, &mut plan).await?,
+            Changes::Tracking | Changes::Stream => {
+                let found = history::begin(ctx, begin).await?;
+                (plan.read, plan.warehouse_to) = (found.read, found.to);
+                if plan.read.is_history() {
+                    plan.warehouse = Reading::Delta;
+                    plan.mode = if ctx.changes == Changes::Stream { "stream" } else { "tracking" };
+                }
             }
+            Changes::Full | Changes::Auto => {}
         }
     }
     if ctx.reads(Target::Platform) {
-        plan.platform = Reading::Complete;
-        if ctx.abilities.changes && ctx.options.limit.is_none() {
-            let ask = || ctx.job.platform.mark(&sync.model);
-            plan.platform_to = Some(Position::Mark(again(&ctx.engine, &ctx.options.cancel, ask).await?));
-            let narrowed = !sync.filter.is_empty();
-            if !full && !narrowed && matches!(ctx.state.platform, Some(Position::Mark(_))) {
-                plan.platform = Reading::Delta;
-                plan.mode = if plan.warehouse == Reading::Complete { "full" } else { "changes" };
-            }
-        }
+        by_platform(ctx, begin, &mut plan).await?;
     }
     Ok(plan)
+}
+
+async fn by_cursor(ctx: &Ctx, begin: Begin, plan: &mut Plan) -> Result<()> {
+    let sync = &ctx.sync;
+    let Some(cursor) = &sync.cursor else { return Ok(()) };
+    let ask = || ctx.job.warehouse.bound(&sync.source, &cursor.column, &sync.key.warehouse);
+    let bound = again(&ctx.engine, &ctx.options.cancel, ask).await?;
+    super::cursor::refuse_backwards(ctx, bound.as_ref())?;
+    plan.warehouse_to = bound.map(Position::Cursor).or_else(|| ctx.state.warehouse.clone());
+    if !begin.full && matches!(ctx.state.warehouse, Some(Position::Cursor(_))) {
+        (plan.warehouse, plan.read, plan.mode) = (Reading::Delta, Read::Cursor, "cursor");
+    }
+    Ok(())
+}
+
+async fn by_platform(ctx: &Ctx, begin: Begin, plan: &mut Plan) -> Result<()> {
+    plan.platform = Reading::Complete;
+    if !ctx.abilities.changes || ctx.options.limit.is_some() {
+        return Ok(());
+    }
+    let ask = || ctx.job.platform.mark(&ctx.sync.model);
+    plan.platform_to = Some(Position::Mark(again(&ctx.engine, &ctx.options.cancel, ask).await?));
+    let narrowed = !ctx.sync.filter.is_empty();
+    if !begin.full && !narrowed && matches!(ctx.state.platform, Some(Position::Mark(_))) {
+        plan.platform = Reading::Delta;
+        if plan.warehouse != Reading::Complete && !plan.read.is_history() {
+            plan.mode = "changes";
+        }
+    }
+    Ok(())
 }
 
 /// Reads both sides and hands every record that is not quiet to the sink.
 pub(crate) async fn detect(ctx: &Ctx, plan: &Plan, sink: &mut dyn Taker) -> Result<Detected> {
     let warehouse = match plan.warehouse {
         Reading::None => None,
-        reading => Some(open_warehouse(ctx, plan, reading).await?),
+        _ => Some(open_warehouse(ctx, plan).await?),
     };
     let platform = match plan.platform {
         Reading::None => None,
@@ -106,16 +139,20 @@ pub(crate) struct Detected {
     pub empty_read: bool,
 }
 
-async fn open_warehouse(ctx: &Ctx, plan: &Plan, reading: Reading) -> Result<Rows> {
+async fn open_warehouse(ctx: &Ctx, plan: &Plan) -> Result<Rows> {
     let layout = ctx.layout(Target::Warehouse)?;
     let columns = layout.columns();
     let rule = ctx.key_rule()?;
     let key = ctx.sync.key.warehouse.clone();
-    let mode = match (reading, &rule) {
-        (Reading::Delta, _) => super::cursor::read_mode(ctx, plan.warehouse_to.as_ref())?,
-        (_, Some(_)) => ReadMode::Unordered,
-        _ => ReadMode::Full { key, after: None, at: None },
+    let mode = match (&plan.read, &rule) {
+        (Read::Nothing, _) => return Ok(Rows::new(Box::new(Held(Default::default())), layout)),
+        (Read::Cursor, _) => super::cursor::read_mode(ctx, plan.warehouse_to.as_ref())?,
+        (Read::Window { from, to }, _) => ReadMode::Changes { key, from: from.clone(), to: to.clone() },
+        (Read::Outbox { outbox, through }, _) => ReadMode::Outbox { key, outbox: outbox.clone(), through: *through },
+        (Read::Full { .. }, Some(_)) => ReadMode::Unordered,
+        (Read::Full { at }, None) => ReadMode::Full { key, after: None, at: at.clone() },
     };
+    let in_order = matches!(mode, ReadMode::Full { .. });
     let ask = ReadAsk {
         source: ctx.sync.source.clone(),
         columns,
@@ -125,10 +162,9 @@ async fn open_warehouse(ctx: &Ctx, plan: &Plan, reading: Reading) -> Result<Rows
     };
     let pages = ctx.job.warehouse.read(ask).await?;
     let plain = sorted::KeyRule { column: 0, transform: None };
-    let pages = match (reading, &rule) {
-        (_, Some(rule)) => sorted::sorted(pages, rule, &ctx.engine.env).await?,
-        (Reading::Delta, None) => sorted::sorted(pages, &plain, &ctx.engine.env).await?,
-        _ => pages,
+    let pages = match (in_order, &rule) {
+        (true, _) => pages,
+        (false, rule) => sorted::sorted(pages, rule.as_ref().unwrap_or(&plain), &ctx.engine.env).await?,
     };
     Ok(Rows::new(pages, layout))
 }
@@ -273,7 +309,9 @@ impl Merge<'_> {
             (Reading::Complete, None) => false,
             (_, Some(print)) => old != NO_PRINT && print == old,
         };
-        let quiet = known.is_some_and(|entry| {
+        // What a history shows is always looked up: the key may stand in the table twice by now, with the same values.
+        let shows = warehouse.is_some() && self.plan.read.is_history();
+        let quiet = known.filter(|_| !shows).is_some_and(|entry| {
             quiet(self.plan.warehouse, warehouse, entry.warehouse)
                 && quiet(self.plan.platform, platform, entry.platform)
         });

@@ -22,13 +22,8 @@ pub(crate) async fn both_sides(ctx: &Ctx, keys: &[Key]) -> Result<Vec<Look>> {
 
 async fn looks_at(ctx: &Ctx, keys: &[Key], reads: impl Fn(Target) -> bool) -> Result<Vec<Look>> {
     let reading = |side: Target| if reads(side) { Reading::Delta } else { Reading::None };
-    let plan = Plan {
-        warehouse: reading(Target::Warehouse),
-        platform: reading(Target::Platform),
-        warehouse_to: None,
-        platform_to: None,
-        mode: "keys",
-    };
+    let (warehouse, platform) = (reading(Target::Warehouse), reading(Target::Platform));
+    let plan = Plan { warehouse, platform, ..Plan::none("keys") };
     let looks = Looks::new(ctx, &plan);
     let seen = |reading: Reading| if reading == Reading::None { Some(Seen::NotRead) } else { None };
     let mut out = Vec::with_capacity(keys.len());

@@ -54,7 +54,8 @@ pub(crate) struct Looks<'a> {
     confirm_platform: bool,
     /// The platform is read by one scan of all records.
     scanned: bool,
-    /// A window shows only rows inside of it: the keys are looked up in the full table too.
+    /// A window shows only rows inside of it: the keys are looked up in the full table too. One that it says is gone may
+    /// be back, or have been one of two rows.
     confirm_warehouse: bool,
     /// The ledger has no entry at all: a first run.
     pub ledger_empty: bool,
@@ -103,11 +104,15 @@ impl<'a> Looks<'a> {
         Ok(found.filter_map(|found| if let Found::Look(look) = found { Some(*look) } else { None }).collect())
     }
 
+    /// Whether what the stream showed of the warehouse is read by key.
+    fn looked_up(&self, seen: Option<&Seen>) -> bool {
+        seen.is_none_or(|seen| self.confirm_warehouse && *seen != Seen::NotRead)
+    }
+
     async fn complete(&self, pending: Vec<Pending>) -> Result<Vec<Found>> {
         let ctx = self.ctx;
         let records = self.records(&pending).await?;
-        let asked =
-            pending.iter().filter(|p| p.warehouse.is_none() || (self.confirm_warehouse && is_row(&p.warehouse)));
+        let asked = pending.iter().filter(|p| self.looked_up(p.warehouse.as_ref()));
         let asked: Vec<Key> = asked.map(|pending| pending.key.clone()).collect();
         let warehouse = read_warehouse(ctx, &asked).await?;
         let mut refs = Vec::new();
@@ -147,7 +152,7 @@ impl<'a> Looks<'a> {
         let Pending { key, warehouse: in_warehouse, platform: on_platform, unknown: _ } = pending;
         let read = |(row, _): &(SideRow, u64)| Seen::Row(row.clone());
         let in_warehouse = match in_warehouse {
-            Some(seen) if !(self.confirm_warehouse && matches!(seen, Seen::Row(_))) => seen,
+            Some(seen) if !self.looked_up(Some(&seen)) => seen,
             _ => match warehouse.get(&key) {
                 Some((_, copies)) if *copies > 1 => return Ok(Found::Duplicate(key, *copies)),
                 row => row.map_or(Seen::Absent, read),
@@ -210,10 +215,6 @@ impl<'a> Looks<'a> {
 enum Found {
     Look(Box<Look>),
     Duplicate(Key, u64),
-}
-
-fn is_row(seen: &Option<Seen>) -> bool {
-    matches!(seen, Some(Seen::Row(_)))
 }
 
 /// Rows of the warehouse by key, with how many there are of each.

@@ -1,7 +1,7 @@
 //! A run of records: resolve what is open, detect, let the guards speak, deliver, close.
 
 use futures_util::future::join;
-use tidegate_model::error::Result;
+use tidegate_model::error::{ErrorKind, Result};
 use tidegate_model::ports::{Settlement, StatePatch, flags};
 use tidegate_model::record::Key;
 use tidegate_model::run::RunRecord;
@@ -14,6 +14,7 @@ use crate::plan::reconcile::{Look, reconcile};
 use super::context::Ctx;
 use super::deliver::{Delivery, guard_error};
 use super::detect::{self, Plan, Reading};
+use super::history::{self, Begin};
 use super::keyed;
 use super::resume::resume;
 use super::retry;
@@ -28,25 +29,10 @@ const DETECTIONS_MAX: u32 = 4;
 pub(crate) async fn run(ctx: &Ctx, run: &mut RunRecord) -> Result<()> {
     resume(ctx, run).await?;
     ctx.engine.env.failpoint("records.resumed");
+    history::tidy(ctx).await?;
     // Resolving what was open may have moved the ledger: what follows starts from the state as it is now.
-    let mut attempt = 0;
-    let (plan, mut sink, found) = loop {
-        attempt += 1;
-        let plan = detect::plan(ctx).await?;
-        run.mode = plan.mode.to_owned();
-        let mut sink = new_sink(ctx, &plan)?;
-        let found = detect(ctx, &plan, &mut sink).await;
-        let error = match (&found, attempt < DETECTIONS_MAX) {
-            (Err(error), true) => error,
-            _ => break (plan, sink, found),
-        };
-        // Nothing was written yet: a read that broke off is begun again.
-        let random = ctx.engine.env.random();
-        let Some(wait) = retry::wait_after(error, attempt, true, random) else { break (plan, sink, found) };
-        retry::pause(&*ctx.engine.env, &ctx.options.cancel, wait).await?;
-    };
-    sink.finish();
-    if let Err(error) = found {
+    let Looked { plan, mut sink, outcome } = look(ctx, Some(run)).await?;
+    if let Err(error) = outcome {
         ahead(ctx, &mut sink, run)?;
         return Err(error);
     }
@@ -59,15 +45,54 @@ pub(crate) async fn run(ctx: &Ctx, run: &mut RunRecord) -> Result<()> {
     deliver(ctx, &plan, sink, run).await
 }
 
+/// What a detection came to.
+pub(crate) struct Looked<'a> {
+    pub plan: Plan,
+    pub sink: Sink<'a>,
+    /// Whether it came to its end.
+    pub outcome: Result<()>,
+}
+
+/// Finds out what is to be done. Without a run it only looks, and moves no stream.
+pub(crate) async fn look<'a>(ctx: &'a Ctx, mut run: Option<&mut RunRecord>) -> Result<Looked<'a>> {
+    let (mut attempt, mut full) = (0, false);
+    loop {
+        attempt += 1;
+        let plan = detect::plan(ctx, Begin { full, drain: run.is_some() }).await?;
+        if let Some(run) = &mut run {
+            run.mode = plan.mode.to_owned();
+        }
+        let mut sink = new_sink(ctx, &plan)?;
+        let outcome = detect(ctx, &plan, &mut sink).await;
+        sink.finish();
+        let error = match (&outcome, attempt < DETECTIONS_MAX) {
+            (Err(error), true) => error,
+            _ => return Ok(Looked { plan, sink, outcome }),
+        };
+        // Nothing was written yet: a read that broke off is begun again.
+        if error.kind == ErrorKind::HistoryGone && plan.read.is_history() {
+            ctx.log(&format!("{}; everything is read instead", history::told(error))).await?;
+            full = true;
+            continue;
+        }
+        let random = ctx.engine.env.random();
+        let Some(wait) = retry::wait_after(error, attempt, true, random) else {
+            return Ok(Looked { plan, sink, outcome });
+        };
+        retry::pause(&*ctx.engine.env, &ctx.options.cancel, wait).await?;
+    }
+}
+
 async fn detect(ctx: &Ctx, plan: &Plan, sink: &mut Sink<'_>) -> Result<()> {
     let found = detect::detect(ctx, plan, sink).await?;
     sink.planned.empty_read = found.empty_read;
-    sink.complete = found.complete;
+    // A limit leaves out what is missing: what a history says of that must not be passed over.
+    sink.complete = found.complete && ctx.options.limit.is_none();
     open_records(ctx, plan, sink).await
 }
 
 /// A sink for one detection.
-pub(crate) fn new_sink<'a>(ctx: &'a Ctx, plan: &Plan) -> Result<Sink<'a>> {
+fn new_sink<'a>(ctx: &'a Ctx, plan: &Plan) -> Result<Sink<'a>> {
     let remember = [plan.warehouse, plan.platform].contains(&Reading::Delta);
     let planned = Planned { linked: ctx.state.linked, first_run: !ctx.state.full_settled, ..Planned::default() };
     Sink::new(ctx.rules(), &ctx.judged, ctx.targets(), &*ctx.engine.env, planned, remember)
@@ -78,7 +103,7 @@ const LOOKS_MAX: usize = 100_000;
 
 /// Records with open rejects or a person's choice, and those that are to be looked at again, join a run that reads only
 /// changes of a side: they may not be among them, and the ledger may not be scanned, or have no entry of them.
-pub(crate) async fn open_records(ctx: &Ctx, plan: &Plan, sink: &mut Sink<'_>) -> Result<()> {
+async fn open_records(ctx: &Ctx, plan: &Plan, sink: &mut Sink<'_>) -> Result<()> {
     if ![plan.warehouse, plan.platform].contains(&Reading::Delta) {
         return Ok(());
     }
@@ -184,10 +209,11 @@ async fn close(ctx: &Ctx, plan: &Plan, span: Span, sink: Sink<'_>, moves: bool) 
         patch,
         ..Settlement::default()
     };
+    let settled = span.to.clone().filter(|_| moves);
     ctx.engine.env.failpoint("records.before_close");
     spans::close(ctx, span, settlement).await?;
     ctx.engine.env.failpoint("records.closed");
-    Ok(())
+    history::delivered(ctx, settled.as_ref()).await
 }
 
 /// Whether every record was considered: all sides that are read were read as a whole, or one as a whole and the other

@@ -5,9 +5,9 @@ use tidegate_model::error::{Error, ErrorKind, Result};
 use tidegate_model::finding::{Finding, Severity};
 
 use crate::api::{Engine, Job, RunOptions};
+use crate::run::columnar;
 use crate::run::context::Ctx;
-use crate::run::records::new_sink;
-use crate::run::{columnar, detect};
+use crate::run::records::{Looked, look};
 
 /// Rejects that `--rows` lists one by one.
 const LISTED_MAX: usize = 1_000;
@@ -51,9 +51,8 @@ fn of(error: &Error) -> Finding {
 }
 
 async fn bad_rows(ctx: &Ctx) -> Result<Vec<Finding>> {
-    let plan = detect::plan(ctx).await?;
-    let mut sink = new_sink(ctx, &plan)?;
-    detect::detect(ctx, &plan, &mut sink).await?;
+    let Looked { mut sink, outcome, .. } = look(ctx, None).await?;
+    outcome?;
     let mut rejects: Vec<Reject> = std::mem::take(&mut sink.rejects);
     let mut total = rejects.len();
     sink.rewind()?;

@@ -3,15 +3,16 @@
 use tidegate_model::change::{Action, Outcome};
 use tidegate_model::error::{Error, Result};
 use tidegate_model::run::Books;
-use tidegate_model::sync::Target;
+use tidegate_model::sync::{Changes, Target};
 
 use crate::api::{Engine, FieldChange, Job, PlanSink, PlanSummary, PlannedChange, RunOptions};
 use crate::plan::guard::tripped;
 use crate::plan::reconcile::{Answered, Class, TargetPlan, Verdict, settle};
 use crate::run::context::Ctx;
 use crate::run::deliver::Delivery;
-use crate::run::detect;
-use crate::run::records::{new_sink, open_records};
+use crate::run::detect::{Plan, Reading};
+use crate::run::history::Read;
+use crate::run::records::{Looked, look};
 
 impl Engine {
     /// What a run would do. Writes nothing.
@@ -25,12 +26,10 @@ impl Engine {
             ))
             .hint("`tidegate check` tells whether it would work; appended rows can be counted at the target"));
         }
-        let plan = detect::plan(&ctx).await?;
-        let mut found = new_sink(&ctx, &plan)?;
-        found.planned.empty_read = detect::detect(&ctx, &plan, &mut found).await?.empty_read;
-        open_records(&ctx, &plan, &mut found).await?;
-        found.finish();
-        let mut summary = PlanSummary { books: found.books, ..PlanSummary::default() };
+        let Looked { plan, sink: mut found, outcome } = look(&ctx, None).await?;
+        outcome?;
+        let based_on = based_on(&ctx, &plan);
+        let mut summary = PlanSummary { books: found.books, based_on, ..PlanSummary::default() };
         let guards = tripped(&ctx.sync.guards, &found.planned, &ctx.options.force_guards);
         summary.guards = guards.into_iter().map(|guard| format!("{}: {}", guard.guard, guard.why)).collect();
         for reject in std::mem::take(&mut found.rejects) {
@@ -58,6 +57,26 @@ impl Engine {
         estimate(&ctx, sent, &mut summary);
         Ok(summary)
     }
+}
+
+/// What was read for a plan, in words.
+fn based_on(ctx: &Ctx, plan: &Plan) -> String {
+    let warehouse = match (plan.warehouse, &plan.read) {
+        (Reading::None, _) => None,
+        (_, Read::Full { .. }) if ctx.changes == Changes::Stream => {
+            Some("a full read of what the stream is on (a plan does not move the stream)")
+        }
+        (_, Read::Full { .. }) => Some("a full read of the warehouse"),
+        (_, Read::Cursor) => Some("the warehouse's rows after the cursor"),
+        (_, Read::Window { .. } | Read::Outbox { .. }) => Some("the warehouse's changes since the last run"),
+        (_, Read::Nothing) => Some("the warehouse's word that nothing changed there since the last run"),
+    };
+    let platform = match plan.platform {
+        Reading::None => None,
+        Reading::Complete => Some("a full read of the platform"),
+        Reading::Delta => Some("the platform's changes since the last run"),
+    };
+    warehouse.into_iter().chain(platform).collect::<Vec<_>>().join(", and ")
 }
 
 fn estimate(ctx: &Ctx, sent: [u64; 2], summary: &mut PlanSummary) {

@@ -61,13 +61,7 @@ async fn drift(ctx: &Ctx) -> Result<Vec<Drift>> {
     if !ctx.abilities.read {
         return Err(Error::config(format!("the platform of sync {} cannot be read back", ctx.sync.name)));
     }
-    let plan = Plan {
-        warehouse: Reading::Complete,
-        platform: Reading::Complete,
-        warehouse_to: None,
-        platform_to: None,
-        mode: "verify",
-    };
+    let plan = Plan { warehouse: Reading::Complete, platform: Reading::Complete, ..Plan::none("verify") };
     let mut comparison = Comparison { ctx, found: Vec::new() };
     detect::detect(ctx, &plan, &mut comparison).await?;
     Ok(comparison.found)
