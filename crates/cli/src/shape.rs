@@ -84,6 +84,9 @@ pub fn summary(sync: &str, summary: &PlanSummary) -> Object {
     }
     inner.put("minutes", summary.minutes).put("quota_share", summary.quota_share.map_or(Json::Null, Json::from));
     inner.put("guards", summary.guards.clone());
+    if !summary.based_on.is_empty() {
+        inner.put("based_on", summary.based_on.clone());
+    }
     let mut line = Object::default();
     line.nest("summary", inner);
     line

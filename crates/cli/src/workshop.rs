@@ -252,6 +252,8 @@ impl Workshop {
     fn no_history(&self, sync: &Sync, can: WarehouseAbilities) -> Option<Found> {
         let (word, has) = match sync.changes {
             Changes::Tracking => ("tracking", can.tracking),
+            // That it needs `access: write` is said from the files.
+            Changes::Stream if !can.write => return None,
             Changes::Stream => ("stream", can.stream),
             Changes::Auto | Changes::Full | Changes::Cursor => return None,
         };

@@ -21,11 +21,15 @@ mod finding;
 mod first_sight;
 #[path = "tables/guards.rs"]
 mod guards;
+#[path = "tables/history.rs"]
+mod history;
 #[path = "tables/leases.rs"]
 mod leases;
 #[path = "tables/misfits.rs"]
 mod misfits;
 #[path = "tables/records.rs"]
 mod records;
+#[path = "tables/streams.rs"]
+mod streams;
 #[path = "tables/writing.rs"]
 mod writing;

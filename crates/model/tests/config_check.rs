@@ -94,6 +94,28 @@ fn check_refuses_access_read_with_a_sync_that_writes_there() {
 }
 
 #[test]
+fn check_refuses_a_stream_that_serves_two_syncs() {
+    let stream = MORE.replace("fields:", "changes: stream\nfields:").replace("name }", "website }");
+    let mut files = acme();
+    for name in ["more", "other"] {
+        let text = if name == "more" { stream.clone() } else { stream.replace("changes: stream", "changes: auto") };
+        let text = text.replace("website", if name == "more" { "phone" } else { "city" });
+        files.push(SourceFile { path: format!("syncs/{name}.yaml"), text });
+    }
+    let found = findings(&load(&files, &kinds()).into_result().unwrap());
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].starts_with("stream_shared Critical syncs/more.yaml:2:"), "{found:#?}");
+    assert!(found[0].contains("read by other too"), "{found:#?}");
+}
+
+#[test]
+fn check_refuses_a_stream_of_a_query() {
+    let text = MORE.replace("relation: others", "query: select 1").replace("fields:", "changes: stream\nfields:");
+    let found = with(&text.replace("platform: name", "platform: phone"));
+    assert!(found.iter().any(|found| found.starts_with("stream_of_a_query Critical")), "{found:#?}");
+}
+
+#[test]
 fn check_refuses_access_read_with_a_stream() {
     let mut files = changed("connections/lake.yaml", "access: write\n", "");
     files.retain(|file| file.path != COMPANIES && file.path != SCORES);

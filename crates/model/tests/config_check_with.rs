@@ -104,6 +104,31 @@ fn check_passes_what_fits() {
     assert_eq!(by_model(&project(), "no such sync", &model), [""; 0]);
 }
 
+fn licenses_of(kind: RelationKind, changes: &str) -> Vec<String> {
+    licenses_in(&project_of("syncs/licenses.yaml", "direction:", &format!("changes: {changes}\ndirection:")), kind)
+}
+
+fn licenses_in(project: &Project, kind: RelationKind) -> Vec<String> {
+    let relation = RelationSchema { kind, ..companies() };
+    let found = said(project, "licenses", Sides { relation: Some(&relation), ..Sides::default() });
+    found.into_iter().filter(|found| !found.starts_with("missing_column")).collect()
+}
+
+#[test]
+fn check_refuses_a_stream_that_is_none_and_a_history_of_a_stream() {
+    one(&licenses_of(RelationKind::Table, "stream"), "not_a_stream Critical syncs/licenses.yaml:5:1", "no stream");
+    one(&licenses_of(RelationKind::Stream, "tracking"), "stream_not_tracked Critical", "is a stream");
+    one(&licenses_of(RelationKind::Table, "tracking"), "tracking_is_off Warning", "no change history");
+    assert_eq!(licenses_of(RelationKind::Stream, "full"), [""; 0]);
+}
+
+#[test]
+fn check_refuses_access_read_with_a_relation_that_is_a_stream() {
+    assert_eq!(licenses_of(RelationKind::Stream, "auto"), [""; 0]);
+    let read = project_of("connections/lake.yaml", "access: write\n", "");
+    one(&licenses_in(&read, RelationKind::Stream), "stream_needs_write Critical syncs/licenses.yaml", "access: read");
+}
+
 #[test]
 fn check_refuses_a_batch_size_over_the_connectors_limit() {
     let found = by_abilities(&project(), "usage", Abilities { max_batch: 1_000, ..ABLE });

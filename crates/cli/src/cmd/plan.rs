@@ -142,6 +142,9 @@ pub fn print_summary(out: &Out, sync: &str, summary: &PlanSummary) -> Result<()>
         format!("at least {:.0} minutes", summary.minutes)
     };
     out.data(&format!("{}, {time}{share}; nothing was written", count(summary.calls, "call")))?;
+    if !summary.based_on.is_empty() {
+        out.data(&format!("found by {}", summary.based_on))?;
+    }
     for guard in &summary.guards {
         out.data(&format!("guard: {guard} would stop the run"))?;
     }

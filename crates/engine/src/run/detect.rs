@@ -333,9 +333,12 @@ impl Merge<'_> {
             platform: conclude(self.plan.platform, platform),
             unknown: self.scanned && entry.is_none(),
         };
-        let lacks = [&pending.warehouse, &pending.platform].into_iter().any(|seen| *seen == Some(Seen::Absent));
+        let lacks = [(self.plan.warehouse, &pending.warehouse), (self.plan.platform, &pending.platform)]
+            .into_iter()
+            .any(|(reading, seen)| reading == Reading::Complete && *seen == Some(Seen::Absent));
         if self.ctx.options.limit.is_some() && lacks && entry.is_some() {
-            // With a limit the read is not complete: nothing is concluded from a record that is missing.
+            // With a limit the read is not complete: nothing is concluded from a record that is missing. (One that a
+            // history says is gone is not missing.)
             return Ok(());
         }
         self.looks.push(pending, self.sink).await

@@ -198,6 +198,13 @@ impl Bench {
         listed.iter().rev().map(shown).collect()
     }
 
+    /// The log of the last run.
+    pub fn log(&self) -> String {
+        let Some(run) = self.runs.last() else { return String::new() };
+        let lines = self.ask(self.state.log_lines(&run.run, 0));
+        lines.into_iter().map(|(_, _, line)| line + "\n").collect()
+    }
+
     /// The ledger's flags of a key, if it has an entry.
     pub fn flags(&self, key: &str) -> Option<u8> {
         let records = self.ask(self.state.entries("companies", &[Key::new(key)]));

@@ -178,7 +178,7 @@ pub trait Warehouse: Send + Sync {
         Err(no_history())
     }
     /// Reads pages. The stream is complete when it ends without error. A stream as the source of any mode but `Outbox`
-    /// means what the stream is on: its table or view.
+    /// means what the stream is on: its table or view; in [`Warehouse::fetch`] and [`Warehouse::count`] too.
     async fn read(&self, ask: ReadAsk) -> Result<Pages>;
     /// Rows of these keys, in any order, duplicates among them; keys that are not there are left out.
     async fn fetch(&self, source: &Source, columns: &[String], key: &str, keys: &[Key], timezone: &str)

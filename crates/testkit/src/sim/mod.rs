@@ -5,6 +5,7 @@
 mod env;
 mod faults;
 mod memory;
+mod past;
 mod platform;
 mod warehouse;
 mod world;
@@ -12,6 +13,7 @@ mod world;
 pub use env::{SimEnv, drive};
 pub use faults::Faults;
 pub use memory::SimMemory;
+pub use past::Keeps;
 pub use platform::{Knobs, SimPlatform, all_abilities, normalised, settled};
-pub use warehouse::SimWarehouse;
+pub use warehouse::{Cells, SimWarehouse};
 pub use world::{Gate, World, long, seeds, state_folder, traced};

@@ -1,6 +1,7 @@
 //! A warehouse of one table, in memory.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -9,7 +10,9 @@ use tidegate_model::change::{Action, Change, Effect, FieldReject, Outcome};
 use tidegate_model::error::{Error, ErrorKind, Result};
 use tidegate_model::finding::Finding;
 use tidegate_model::page::{Page, PageStream, Pages};
-use tidegate_model::ports::{Entry, Load, Loaded, Need, Place, ReadAsk, ReadMode, Warehouse, WarehouseAbilities};
+use tidegate_model::ports::{
+    Drained, Entry, Load, Loaded, Need, Outbox, Place, ReadAsk, ReadMode, Warehouse, WarehouseAbilities,
+};
 use tidegate_model::record::{Fields, Key};
 use tidegate_model::schema::{Column, Relation, RelationKind, RelationSchema, Source};
 use tidegate_model::span::{CursorPoint, Fence, OpId};
@@ -17,6 +20,7 @@ use tidegate_model::time::Instant;
 use tidegate_model::value::{Type, Value};
 
 use super::World;
+use super::past::{DELETED, Keeps, Past, ROW};
 use super::world::Call;
 
 /// A row: its cells by column.
@@ -33,11 +37,14 @@ pub struct SimWarehouse {
     columns: Vec<(String, Type)>,
     page_rows: usize,
     table: Mutex<Table>,
+    handed: AtomicU64,
 }
 
 #[derive(Default)]
 struct Table {
     rows: Vec<Cells>,
+    past: Past,
+    made: i64,
     seq: i64,
     fences: HashMap<String, (String, i64)>,
     done: HashMap<OpId, Vec<Outcome>>,
@@ -50,7 +57,38 @@ impl SimWarehouse {
         all.extend(columns.iter().map(|(name, logical)| ((*name).to_owned(), *logical)));
         all.push((SEQ.to_owned(), Type::Int64));
         all.push((CHANGED.to_owned(), Type::TimestampTz));
-        Self { world, columns: all, page_rows, table: Mutex::default() }
+        Self { world, columns: all, page_rows, table: Mutex::default(), handed: AtomicU64::new(0) }
+    }
+
+    /// What it keeps of its past, from the beginning on.
+    pub fn keep(&self, keeps: Keeps) {
+        self.table().past.keeps = keeps;
+    }
+
+    /// Rows that its reads handed out so far; those that were asked for by key are not among them.
+    pub fn handed_out(&self) -> u64 {
+        self.handed.load(Ordering::Relaxed)
+    }
+
+    /// The history so far expires.
+    pub fn expire(&self) {
+        let now = self.world.now();
+        self.table().past.expire(now);
+    }
+
+    /// The stream goes stale.
+    pub fn go_stale(&self) {
+        self.table().past.go_stale();
+    }
+
+    /// Somebody makes the stream anew.
+    pub fn make_stream(&self) {
+        self.table().past.make_stream();
+    }
+
+    /// Rows that wait in the outbox, and rows that wait in the stream.
+    pub fn pending(&self) -> (usize, usize) {
+        self.table().past.pending()
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -62,7 +100,14 @@ impl SimWarehouse {
         let now = self.world.now();
         let mut row: Cells = cells.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         row.insert("id".to_owned(), id.map_or(Value::Null, Value::text));
-        self.table().put(row, now);
+        let mut table = self.table();
+        table.put(row, now);
+        table.note(now);
+    }
+
+    /// A person gives the rows with a key another one.
+    pub fn rename(&self, id: &str, other: &str) {
+        self.set(id, "id", Value::text(other));
     }
 
     /// A person changes a cell of all rows with a key; false if there is none.
@@ -74,19 +119,27 @@ impl SimWarehouse {
             table.rows[*at].insert(column.to_owned(), value.clone());
             table.touch(*at, now);
         }
+        table.note(now);
         !found.is_empty()
     }
 
     /// A person removes all rows with a key.
     pub fn delete(&self, id: &str) {
-        self.table().rows.retain(|row| row.get("id") != Some(&Value::text(id)));
+        let now = self.world.now();
+        let mut table = self.table();
+        table.rows.retain(|row| row.get("id") != Some(&Value::text(id)));
+        table.note(now);
     }
 
     /// The rows by key, as a person sees them (of several with one key the last).
     pub fn rows(&self) -> BTreeMap<String, Cells> {
         let table = self.table();
         let keyed = |row: &Cells| match row.get("id") {
-            Some(Value::Text(id)) => Some((id.clone(), row.clone())),
+            Some(Value::Text(id)) => {
+                let mut row = row.clone();
+                row.remove(ROW);
+                Some((id.clone(), row))
+            }
             _ => None,
         };
         table.rows.iter().filter_map(keyed).collect()
@@ -104,6 +157,9 @@ impl SimWarehouse {
 
     fn page(&self, columns: &[String], rows: &[Cells]) -> Result<Page> {
         let typed = |name: &String| {
+            if name == DELETED {
+                return Ok((name.clone(), Type::Bool));
+            }
             let column = self.columns.iter().find(|(column, _)| column == name);
             column.cloned().ok_or_else(|| Error::new(ErrorKind::SchemaChanged, format!("no column `{name}`")))
         };
@@ -116,13 +172,18 @@ impl SimWarehouse {
         builder.take()
     }
 
-    fn chosen(&self, mode: &ReadMode) -> Vec<Cells> {
-        let mut rows = self.table().rows.clone();
+    fn chosen(&self, mode: &ReadMode) -> Result<Vec<Cells>> {
+        let table = self.table();
+        let mut rows = table.rows.clone();
         let id = |row: &Cells| Key::of(row.get("id").unwrap_or(&Value::Null));
         match mode {
             ReadMode::Unordered => {}
-            ReadMode::Changes { .. } | ReadMode::Outbox { .. } => rows.clear(),
-            ReadMode::Full { after, .. } => {
+            ReadMode::Changes { from, to, .. } => rows = table.past.changes(at(from)?, at(to)?)?,
+            ReadMode::Outbox { through, .. } => rows = table.past.waiting(*through),
+            ReadMode::Full { after, at: mark, .. } => {
+                if let Some(mark) = mark {
+                    rows = table.past.as_of(at(mark)?);
+                }
                 rows.sort_by_key(id);
                 rows.retain(|row| after.as_ref().is_none_or(|after| id(row).is_some_and(|id| id > *after)));
             }
@@ -141,8 +202,13 @@ impl SimWarehouse {
                 rows.sort_by_key(|row| (at(row), id(row)));
             }
         }
-        rows
+        Ok(rows)
     }
+}
+
+/// The time that a mark stands for.
+fn at(mark: &str) -> Result<i64> {
+    mark.strip_prefix("at ").and_then(|at| at.parse().ok()).ok_or_else(|| Error::internal("this is no mark of ours"))
 }
 
 /// A cursor's value as a number.
@@ -165,7 +231,13 @@ impl Table {
         self.rows[at].insert(CHANGED.to_owned(), Value::TimestampTz(now));
     }
 
-    fn put(&mut self, row: Cells, now: i64) {
+    fn note(&mut self, now: i64) {
+        self.past.note(&self.rows, now);
+    }
+
+    fn put(&mut self, mut row: Cells, now: i64) {
+        self.made += 1;
+        row.insert(ROW.to_owned(), Value::Int(self.made));
         self.rows.push(row);
         self.touch(self.rows.len() - 1, now);
     }
@@ -256,7 +328,8 @@ impl PageStream for SimPages {
 #[async_trait]
 impl Warehouse for SimWarehouse {
     fn abilities(&self) -> WarehouseAbilities {
-        WarehouseAbilities { write: true, conditional: true, tracking: false, stream: false, time_travel: false }
+        let Keeps { tracking, stream, time_travel, .. } = self.table().past.keeps;
+        WarehouseAbilities { write: true, conditional: true, tracking, stream, time_travel }
     }
     async fn check(&self, _needs: &[Need]) -> Vec<Finding> {
         Vec::new()
@@ -274,11 +347,12 @@ impl Warehouse for SimWarehouse {
             max_length: None,
             filled: name == SEQ || name == CHANGED,
         };
+        let keeps = self.table().past.keeps;
         gate.leave(RelationSchema {
-            kind: RelationKind::Table,
+            kind: if keeps.stream { RelationKind::Stream } else { RelationKind::Table },
             columns: self.columns.iter().map(column).collect(),
             primary_key: Vec::new(),
-            change_tracking: false,
+            change_tracking: keeps.tracking,
             history_days: None,
             rows_estimate: None,
         })
@@ -296,10 +370,39 @@ impl Warehouse for SimWarehouse {
         let greatest = table.rows.iter().filter_map(of).max_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
         gate.leave(greatest.map(|(_, key, value)| CursorPoint { value, key }))
     }
+    async fn mark(&self, _source: &Source) -> Result<String> {
+        let gate = self.world.enter(Call::Read)?;
+        let lag = self.table().past.keeps.lag;
+        gate.leave(format!("at {}", self.world.now() - lag))
+    }
+    async fn changed(&self, _source: &Source, since: &str, to: &str) -> Result<bool> {
+        let gate = self.world.enter(Call::Read)?;
+        let changed = self.table().past.changed(at(since)?, at(to)?);
+        gate.leave(changed)
+    }
+    async fn drain(&self, _outbox: &Outbox, fence: &Fence) -> Result<Drained> {
+        let gate = self.world.enter(Call::Write)?;
+        let mut table = self.table();
+        table.fence(fence)?;
+        let drained = table.past.drain()?;
+        gate.leave(drained)
+    }
+    async fn trim(&self, _outbox: &Outbox, through: u64, fence: &Fence) -> Result<()> {
+        let gate = self.world.enter(Call::Write)?;
+        let mut table = self.table();
+        table.fence(fence)?;
+        table.past.trim(through);
+        gate.leave(())
+    }
     async fn read(&self, ask: ReadAsk) -> Result<Pages> {
         let gate = self.world.enter(Call::Read)?;
-        let rows = self.chosen(&ask.mode);
-        let pages = rows.chunks(self.page_rows).map(|rows| self.page(&ask.columns, rows)).collect::<Result<_>>()?;
+        let rows = self.chosen(&ask.mode)?;
+        self.handed.fetch_add(rows.len() as u64, Ordering::Relaxed);
+        let mut columns = ask.columns;
+        if matches!(ask.mode, ReadMode::Changes { .. } | ReadMode::Outbox { .. }) {
+            columns.push(DELETED.to_owned());
+        }
+        let pages = rows.chunks(self.page_rows).map(|rows| self.page(&columns, rows)).collect::<Result<_>>()?;
         let pages: Pages = Box::new(SimPages { world: self.world.clone(), pages });
         gate.leave(pages)
     }
@@ -332,6 +435,7 @@ impl Warehouse for SimWarehouse {
             return gate.leave(done);
         }
         let outcomes: Vec<Outcome> = batch.iter().map(|change| table.one(change, now)).collect();
+        table.note(now);
         if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Applied { .. })) {
             self.world.wrote();
         }

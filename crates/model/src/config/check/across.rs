@@ -62,6 +62,7 @@ pub(super) fn check(at: &mut Collector<'_>, targets: &Targets) {
     connection(at, Side::Warehouse);
     connection(at, Side::Platform);
     access(at);
+    stream(at);
     overlaps(at, targets);
     after(at);
 }
@@ -102,8 +103,49 @@ fn access(at: &mut Collector<'_>) {
         at.critical("direction", "read_only_access", why, fix.clone());
     }
     if at.sync.changes == Changes::Stream {
-        let why = format!("`changes: stream` moves the stream, and `{name}` is opened with `access: read`");
-        at.critical("changes", "stream_needs_write", why, fix);
+        stream_needs_write(at, fix);
+    }
+}
+
+fn stream_needs_write(at: &mut Collector<'_>, fix: String) {
+    let name = &at.sync.warehouse_connection;
+    let why = format!("reading a stream moves it into an outbox, and `{name}` is opened with `access: read`");
+    at.critical("changes", "stream_needs_write", why, fix);
+}
+
+/// The relation turned out to be a stream: what holds for `changes: stream` holds here.
+pub(super) fn auto_stream(at: &mut Collector<'_>) {
+    let Some(connection) = at.project.connections.get(&at.sync.warehouse_connection) else { return };
+    if !connection.access_write {
+        let fix = format!("set `access: write` in {}, with the rights it needs", connection.file);
+        stream_needs_write(at, fix);
+    }
+    one_sync(at);
+}
+
+/// One stream serves one sync: whoever moves it leaves nothing to the others.
+fn stream(at: &mut Collector<'_>) {
+    if at.sync.changes != Changes::Stream {
+        return;
+    }
+    if matches!(at.sync.source, Source::Query(_)) {
+        let why = "`changes: stream` needs a stream, and this sync reads a query";
+        at.critical("changes", "stream_of_a_query", why, "name the stream with `relation:`");
+    }
+    one_sync(at);
+}
+
+fn one_sync(at: &mut Collector<'_>) {
+    let same = |other: &&Sync| {
+        other.name != at.sync.name
+            && other.source == at.sync.source
+            && other.warehouse_connection == at.sync.warehouse_connection
+            && matches!(other.changes, Changes::Stream | Changes::Auto)
+    };
+    let others: Vec<&str> = at.project.syncs.values().filter(same).map(|other| other.name.as_str()).collect();
+    if !others.is_empty() {
+        let why = format!("a stream serves one sync, and this one is read by {} too", others.join(", "));
+        at.critical("warehouse.relation", "stream_shared", why, "make a stream for each sync");
     }
 }
 

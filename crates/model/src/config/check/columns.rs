@@ -1,7 +1,7 @@
 //! What the warehouse's relation decides.
 
 use super::super::problem::choice_hint;
-use super::Collector;
+use super::{Collector, across};
 use crate::schema::{ModelKind, ModelSchema, RelationKind, RelationSchema};
 use crate::sync::{Changes, FieldSource, Lookback, Target};
 use crate::transform::Transform;
@@ -13,6 +13,7 @@ pub(super) fn check(at: &mut Collector<'_>, relation: &RelationSchema, model: Op
         named(at, relation);
         key(at, relation, model);
         cursor(at, relation);
+        history(at, relation);
     }
 }
 
@@ -29,6 +30,26 @@ fn target(at: &mut Collector<'_>, relation: &RelationSchema) {
     let why = format!("{what} cannot be written to");
     let fix = "name the table behind it, or write `direction: to_platform`";
     at.critical("warehouse.relation", name, why, fix);
+}
+
+/// What the relation has of a history.
+fn history(at: &mut Collector<'_>, relation: &RelationSchema) {
+    let stream = relation.kind == RelationKind::Stream;
+    if at.sync.changes == Changes::Stream && !stream {
+        let fix = "name a stream in `warehouse.relation`, or write `changes: auto`";
+        at.critical("changes", "not_a_stream", "`changes: stream`: the relation is no stream", fix);
+    }
+    if at.sync.changes == Changes::Tracking && stream {
+        let fix = "write `changes: auto`, or name what the stream is on";
+        at.critical("changes", "stream_not_tracked", "`changes: tracking`: the relation is a stream", fix);
+    }
+    if at.sync.changes == Changes::Tracking && !stream && !relation.change_tracking {
+        let why = "`changes: tracking`: no change history is on for the relation, so runs may have to read all of it";
+        at.warning("changes", "tracking_is_off", why, "switch it on in the warehouse, or write `changes: auto`");
+    }
+    if at.sync.changes == Changes::Auto && stream {
+        across::auto_stream(at);
+    }
 }
 
 /// Columns that are read and are not there. Columns that are only written are the connector's check, which knows the
