@@ -25,6 +25,8 @@ mod guards;
 mod history;
 #[path = "tables/leases.rs"]
 mod leases;
+#[path = "tables/limits.rs"]
+mod limits;
 #[path = "tables/misfits.rs"]
 mod misfits;
 #[path = "tables/records.rs"]

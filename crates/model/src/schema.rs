@@ -185,13 +185,16 @@ pub struct FieldSchema {
     /// Written by the platform alone.
     #[serde(default)]
     pub read_only: bool,
-    /// Most characters of a text.
+    /// Most characters of a text, or of each text of a list.
     #[serde(default)]
     pub max_length: Option<u32>,
+    /// Most texts of a list.
+    #[serde(default)]
+    pub max_items: Option<u32>,
     /// The only values it takes.
     #[serde(default)]
     pub one_of: Vec<String>,
-    /// A regular expression that a text must match as a whole.
+    /// A regular expression that a text (each text of a list) must match as a whole.
     #[serde(default)]
     pub pattern: Option<String>,
     /// Least and greatest number.
@@ -217,6 +220,7 @@ impl FieldSchema {
             required: false,
             read_only: false,
             max_length: None,
+            max_items: None,
             one_of: Vec::new(),
             pattern: None,
             range: None,
@@ -240,12 +244,28 @@ pub struct ModelSchema {
     pub keys: Vec<String>,
     /// Whether fields `custom.NAME` that do not exist yet may be written (they appear, typed by the first mapping).
     pub custom_fields: bool,
+    /// The rules of such fields, one per type that they may have; the name of the one for addresses (`as: url`) is
+    /// [`ADDRESS`]. Empty: any type, no rules.
+    #[serde(default)]
+    pub customs: Vec<FieldSchema>,
 }
+
+/// The name of the rules for fields that are mapped `as: url`.
+pub const ADDRESS: &str = "url";
 
 impl ModelSchema {
     /// The field of this name.
     pub fn field(&self, name: &str) -> Option<&FieldSchema> {
         self.fields.iter().find(|field| field.name == name)
+    }
+    /// A field of one's own of this type, with the rules for such; `None` if there are no fields of this type.
+    pub fn custom(&self, name: &str, logical: Type, address: bool) -> Option<FieldSchema> {
+        let alike = |one: &FieldSchema| std::mem::discriminant(&one.logical) == std::mem::discriminant(&logical);
+        let rules = self.customs.iter().find(|one| alike(one) && (one.name == ADDRESS) == address);
+        match rules {
+            Some(rules) => Some(FieldSchema { name: name.to_owned(), logical, ..rules.clone() }),
+            None => self.customs.is_empty().then(|| FieldSchema::new(name, logical)),
+        }
     }
     /// The models that records of this model point to.
     pub fn references(&self) -> impl Iterator<Item = &ModelName> {

@@ -34,6 +34,7 @@ fn model(kind: ModelKind, fields: &[&str]) -> ModelSchema {
         fields: fields.iter().map(|name| FieldSchema::new(*name, Type::Text)).collect(),
         keys: vec!["externalId".to_owned(), "sourceId".to_owned()],
         custom_fields: true,
+        customs: Vec::new(),
     }
 }
 

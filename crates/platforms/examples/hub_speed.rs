@@ -54,6 +54,8 @@ async fn write(hub: &Hub, count: usize, phase: &str) {
             new_fields: vec![("custom.ARR".to_owned(), Type::Decimal { precision: 18, scale: 2 })],
             op: OpId(format!("{phase}/{number}")),
             fence: fence(),
+            records: batch.len() as u64,
+            addresses: Vec::new(),
         };
         hub.write(&ask, &batch).await.expect("a write");
     }
@@ -144,6 +146,8 @@ async fn people(hub: &Hub) {
             new_fields: Vec::new(),
             op: OpId(format!("people/{number}")),
             fence: fence(),
+            records: batch.len() as u64,
+            addresses: Vec::new(),
         };
         hub.write(&ask, &batch).await.expect("people");
     }

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use tidegate_model::error::Result;
 use tidegate_model::failpoint::hit;
 use tidegate_model::ports::{
-    Choice, Held, HistoryEntry, Holder, IntentBatch, Lease, LedgerEntry, LedgerRecord, ListedConflict, ListedReject,
-    Memory, OpenSpan, Settlement, SyncState,
+    Choice, Flow, Held, HistoryEntry, Holder, IntentBatch, Lease, LedgerEntry, LedgerRecord, ListedConflict,
+    ListedReject, Memory, OpenSpan, Settlement, SyncState,
 };
 use tidegate_model::record::{Key, RemoteId};
 use tidegate_model::run::RunRecord;
@@ -201,5 +201,17 @@ impl Memory for Store {
     async fn draw(&self, account: &str, unit: &str, block: i64, limit: u64, want: u64) -> Result<u64> {
         let (account, unit) = (account.to_owned(), unit.to_owned());
         write_tx!(self, |tx| ops::draws::draw(tx, &account, &unit, block, limit, want).await)
+    }
+    async fn book(&self, account: &str, unit: &str, flow: Flow, want: u64, now: Instant) -> Result<u64> {
+        let (account, unit) = (account.to_owned(), unit.to_owned());
+        write_tx!(self, |tx| ops::draws::book(tx, &account, &unit, flow, want, now).await)
+    }
+    async fn occupy(&self, account: &str, places: u32, now: Instant, until: Instant) -> Result<Option<u32>> {
+        let account = account.to_owned();
+        write_tx!(self, |tx| ops::draws::occupy(tx, &account, places, now, until).await)
+    }
+    async fn vacate(&self, account: &str, place: u32, until: Instant) -> Result<()> {
+        let account = account.to_owned();
+        write_tx!(self, |tx| ops::draws::vacate(tx, &account, place, until).await)
     }
 }

@@ -59,6 +59,7 @@ pub(crate) struct Fitter {
     reading: Reading,
     null_rule: Option<(&'static str, String)>,
     max_length: Option<u32>,
+    max_items: Option<u32>,
     one_of: Vec<String>,
     pattern: Option<Regex>,
     range: Option<(i64, i64)>,
@@ -92,6 +93,7 @@ impl Fitter {
             reading,
             null_rule,
             max_length: field.max_length,
+            max_items: field.max_items,
             one_of: field.one_of.clone(),
             pattern,
             range: field.range,
@@ -110,6 +112,7 @@ impl Fitter {
             reading,
             null_rule,
             max_length: column.max_length,
+            max_items: None,
             one_of: Vec::new(),
             pattern: None,
             range: None,
@@ -121,6 +124,7 @@ impl Fitter {
     fn free(mut self) -> Self {
         self.free = self.null_rule.is_none()
             && self.max_length.is_none()
+            && self.max_items.is_none()
             && self.one_of.is_empty()
             && self.pattern.is_none()
             && self.range.is_none()
@@ -180,7 +184,7 @@ impl Fitter {
             Value::Null => self.null(),
             Value::Text(text) => self.text_rules(text),
             Value::Float(number) if !number.is_finite() => Err(Broken::new("not_finite", "is not a finite number")),
-            Value::List(items) => items.iter().try_for_each(|item| self.one_of(&item.to_string())),
+            Value::List(items) => self.list_rules(items),
             Value::Int(_) | Value::Decimal(_) | Value::Float(_) => self.number_rules(value),
             Value::Json(text) => self.length(text),
             _ => Ok(()),
@@ -196,12 +200,30 @@ impl Fitter {
         if self.reading.hint == Some(As::Url) && !is_url(text) {
             return Err(Broken::new("not_a_url", "is no address of the form scheme://host"));
         }
-        if let Some(pattern) = &self.pattern
-            && !pattern.is_match(text)
-        {
-            return Err(Broken::new("pattern", format!("does not match the pattern {pattern}")));
-        }
+        self.pattern(text)?;
         self.one_of(text)
+    }
+
+    fn list_rules(&self, items: &[Value]) -> Result<(), Broken> {
+        if let Some(most) = self.max_items.filter(|most| items.len() > *most as usize) {
+            return Err(Broken::new("too_many", format!("has {} items, at most {most} are taken", items.len())));
+        }
+        items.iter().try_for_each(|item| {
+            let text = item.to_string();
+            self.length(&text)
+                .and_then(|()| self.pattern(&text))
+                .and_then(|()| self.one_of(&text))
+                .map_err(|broken| Broken::new(broken.rule, format!("has an item that {}", broken.reason)))
+        })
+    }
+
+    fn pattern(&self, text: &str) -> Result<(), Broken> {
+        match &self.pattern {
+            Some(pattern) if !pattern.is_match(text) => {
+                Err(Broken::new("pattern", format!("does not match the pattern {pattern}")))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn length(&self, text: &str) -> Result<(), Broken> {

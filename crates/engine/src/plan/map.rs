@@ -31,6 +31,7 @@ pub struct Mapping {
     /// The zone in which times without zone are read.
     pub zone: TimeZone,
     new_fields: Vec<(String, Type)>,
+    addresses: Vec<String>,
 }
 
 /// One field mapping, ready for use.
@@ -76,6 +77,10 @@ impl Mapping {
     /// Fields that the platform does not have yet, with the types that they are to get.
     pub fn new_fields(&self) -> Vec<(String, Type)> {
         self.new_fields.clone()
+    }
+    /// Those of them that are addresses.
+    pub fn addresses(&self) -> Vec<String> {
+        self.addresses.clone()
     }
     /// The field of this platform name.
     pub fn field(&self, name: &str) -> Option<&MappedField> {

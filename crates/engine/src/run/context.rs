@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 use tidegate_model::error::{Error, ErrorKind, Result};
 use tidegate_model::finding::Severity;
-use tidegate_model::ports::{Choice, ConflictState, Lease, Need, SyncState, WriteColumn};
+use tidegate_model::ports::{Choice, ConflictState, Lease, Limits, Need, SyncState, WriteColumn};
 use tidegate_model::record::Key;
 use tidegate_model::schema::{Abilities, ModelKind, ModelSchema, NormalForm, Relation, RelationSchema, Source};
 use tidegate_model::span::Fence;
@@ -64,6 +64,8 @@ pub(crate) struct Ctx {
     pub judged: Judged,
     /// Batches of an earlier run were settled first: what is listed may have changed since it was read.
     pub resumed: AtomicBool,
+    /// Records that the run is about to write, once that is known.
+    pub work: AtomicU64,
     /// Keys that are held as `rekeyed`.
     pub rekeyed: Vec<Key>,
     /// A person's choices, by key.
@@ -126,6 +128,7 @@ impl Ctx {
             rejected,
             judged,
             resumed: AtomicBool::new(false),
+            work: AtomicU64::new(0),
             rekeyed,
             choices,
             sync,
@@ -158,6 +161,16 @@ impl Ctx {
     /// Whether a side is read.
     pub fn reads(&self, side: Target) -> bool {
         self.sync.two_way() || self.sync.direction.reaches(side.other())
+    }
+
+    /// How many records the run writes in all, of which `batch` are in hand.
+    pub fn records(&self, batch: u64) -> u64 {
+        self.work.load(Ordering::Relaxed).max(batch)
+    }
+
+    /// What the platform permits for a run that writes so many records.
+    pub fn limits(&self, records: u64) -> Limits {
+        self.job.platform.limits(&self.sync.model, Some(records))
     }
 
     /// The platform's key field.

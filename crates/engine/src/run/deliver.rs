@@ -15,6 +15,7 @@ use super::ask::{Asking, Heard, Intended};
 use super::batch::Batch;
 use super::context::Ctx;
 use super::keyed;
+use super::pace;
 use super::settle::{Missed, Settling};
 
 /// Verdicts settled together where nothing limits them further.
@@ -44,7 +45,12 @@ impl<'a> Delivery<'a> {
     /// Most verdicts in a batch.
     pub fn batch_max(ctx: &Ctx) -> usize {
         let limit = ctx.abilities.max_batch.max(1) as usize;
-        ctx.sync.batch_size.map_or(BATCH_MAX, |size| size as usize).min(limit).max(1)
+        let size = ctx.sync.batch_size.map_or(BATCH_MAX, |size| size as usize).min(limit);
+        let permitted = match ctx.targets().contains(&Target::Platform) {
+            true => pace::batch_max(&ctx.job.quota, &ctx.limits(ctx.records(0))),
+            false => None,
+        };
+        permitted.map_or(size, |most| size.min(usize::try_from(most).unwrap_or(size))).max(1)
     }
 
     /// Counts of everything settled, and of what was not reached.

@@ -15,6 +15,7 @@ mod ledger;
 mod looks;
 mod noted;
 mod ops;
+mod pace;
 mod records;
 mod resume;
 pub(crate) mod retry;

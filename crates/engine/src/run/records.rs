@@ -144,6 +144,7 @@ fn ahead(ctx: &Ctx, sink: &mut Sink<'_>, run: &mut RunRecord) -> Result<()> {
 
 async fn deliver(ctx: &Ctx, plan: &Plan, mut sink: Sink<'_>, run: &mut RunRecord) -> Result<()> {
     let moves = sink.complete && ctx.options.direction.is_none();
+    ctx.work.store(sink.verdicts, std::sync::atomic::Ordering::Relaxed);
     let span = spans::open(ctx, plan.warehouse_to.clone().filter(|_| moves)).await?;
     ctx.engine.env.failpoint("records.span_opened");
     let size = Delivery::batch_max(ctx);

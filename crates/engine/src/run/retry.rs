@@ -1,4 +1,4 @@
-//! The one retry policy, and the one limiter.
+//! The one retry policy.
 
 use std::time::Duration;
 
@@ -6,7 +6,6 @@ use tidegate_model::error::{Error, Result, Retry};
 use tidegate_model::ports::{Cancel, Env};
 
 use crate::api::Engine;
-use crate::api::Quota;
 
 /// Most attempts at one call: with the waits below about five minutes in all.
 pub const ATTEMPTS_MAX: u32 = 6;
@@ -62,33 +61,6 @@ pub async fn pause(env: &dyn Env, cancel: &Cancel, millis: u64) -> Result<()> {
         left -= step;
     }
     cancel.check()
-}
-
-/// Waits until the account's budget grants a call with so many records.
-pub async fn take(engine: &Engine, quota: &Quota, cancel: &Cancel, records: u64) -> Result<()> {
-    let share = if quota.share > 0.0 { quota.share } else { 1.0 };
-    let part = |limit: u64| ((limit as f64 * share) as u64).max(1);
-    let limits = [
-        ("requests_per_minute", quota.requests_per_minute, 60, 1),
-        ("requests_per_day", quota.requests_per_day, 86_400, 1),
-        ("records_per_second", quota.records_per_second, 1, records),
-    ];
-    for (unit, limit, seconds, want) in limits {
-        let Some(limit) = limit.map(part) else { continue };
-        let mut want = want;
-        loop {
-            let now = engine.env.now();
-            let block = now.0.div_euclid(seconds * 1_000_000);
-            want -= engine.memory.draw(&quota.account, unit, block, limit, want).await?.min(want);
-            if want == 0 {
-                break;
-            }
-            let next = (block + 1) * seconds * 1_000;
-            let wait = u64::try_from(next - now.0 / 1_000).unwrap_or(1).max(1);
-            pause(&*engine.env, cancel, wait).await?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

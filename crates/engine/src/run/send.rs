@@ -11,7 +11,7 @@ use crate::plan::reconcile::SideRow;
 
 use super::context::Ctx;
 use super::looks::read_platform;
-use super::retry;
+use super::{pace, retry};
 
 /// Most calls that one batch may take while a bad record is searched in it.
 const SPLITS_MAX: u32 = 64;
@@ -144,15 +144,20 @@ impl Sending<'_> {
         self.requests += 1;
         let answers = match self.to {
             Target::Platform => {
-                retry::take(&ctx.engine, &ctx.job.quota, &ctx.options.cancel, batch.len() as u64).await?;
+                let records = ctx.records(batch.len() as u64);
+                let place = pace::enter(ctx, &ctx.limits(records), batch.len() as u64).await?;
                 let ask = WriteAsk {
                     model: ctx.sync.model.clone(),
                     key: ctx.platform_key()?.to_owned(),
                     new_fields: ctx.mapping.new_fields(),
+                    addresses: ctx.mapping.addresses(),
                     op: op.clone(),
                     fence: ctx.fence.clone(),
+                    records,
                 };
-                ctx.job.platform.write(&ask, batch).await?
+                let answers = ctx.job.platform.write(&ask, batch).await;
+                place.leave(ctx).await?;
+                answers?
             }
             Target::Warehouse => {
                 let tidegate_model::schema::Source::Relation(relation) = &ctx.sync.source else {

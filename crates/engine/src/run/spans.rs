@@ -55,6 +55,7 @@ pub(crate) async fn deliver(
     verdicts: Vec<Verdict>,
     missed: IfMissed,
 ) -> Result<Vec<Key>> {
+    ctx.work.store(verdicts.len() as u64, std::sync::atomic::Ordering::Relaxed);
     let size = Delivery::batch_max(ctx);
     let span = open(ctx, None).await?;
     let mut delivery = Delivery::new(ctx, &span, 0, verdicts.len() as u64);

@@ -202,6 +202,8 @@ impl Bench {
             new_fields: vec![("custom.Score".into(), tidegate_model::value::Type::Int64)],
             op: OpId(format!("made-{from}-{to}-{}", self.env.ids.fetch_add(1, Ordering::SeqCst))),
             fence: Fence { sync: "made".into(), store: "made".into(), epoch: 1 },
+            records: 1,
+            addresses: Vec::new(),
         };
         let change = |number: u32| {
             let mut fields = Fields::new();

@@ -89,6 +89,8 @@ async fn update_score(bench: &Bench, key: &str, score: i64) {
         new_fields: vec![],
         op: tidegate_model::span::OpId("edit".into()),
         fence: tidegate_model::span::Fence { sync: "made".into(), store: "made".into(), epoch: 1 },
+        records: 1,
+        addresses: Vec::new(),
     };
     let mut fields = tidegate_model::record::Fields::new();
     fields.push("custom.Score", tidegate_model::value::Value::Int(score));

@@ -113,6 +113,7 @@ fn some_knobs(dice: &World) -> Knobs {
         ignores_clears: dice.chance(80),
         collapses: dice.chance(150),
         stale_ms: 1_000 + i64::try_from(dice.below(400_000)).unwrap(),
+        ..Knobs::default()
     }
 }
 

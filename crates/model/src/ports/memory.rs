@@ -388,4 +388,21 @@ pub trait Memory: Send + Sync {
     async fn sweep(&self, runs_before: Instant, logs_before: Instant, history_before: Instant) -> Result<u64>;
     /// Draws from a remote account's budget: how many of `want` units are granted in this one-second block.
     async fn draw(&self, account: &str, unit: &str, block: i64, limit: u64, want: u64) -> Result<u64>;
+    /// Books units of a flow of a remote account, behind what others booked: how many microseconds to wait before they
+    /// may be used. What is booked stays booked, used or not.
+    async fn book(&self, account: &str, unit: &str, flow: Flow, want: u64, now: Instant) -> Result<u64>;
+    /// Takes one of so many places for calls in flight; `None` if all are taken. A place that nobody gives back is free
+    /// again at `until`.
+    async fn occupy(&self, account: &str, places: u32, now: Instant, until: Instant) -> Result<Option<u32>>;
+    /// Gives a place back that was taken until then.
+    async fn vacate(&self, account: &str, place: u32, until: Instant) -> Result<()>;
+}
+
+/// A bucket that fills evenly: what is in it may be used at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flow {
+    /// The time in which one more unit may be used.
+    pub unit_ns: u64,
+    /// Units that may be used at once after a pause.
+    pub burst: u64,
 }

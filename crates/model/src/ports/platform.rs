@@ -50,14 +50,19 @@ pub struct WriteAsk {
     pub key: String,
     /// Types for custom fields that do not exist yet, by field name.
     pub new_fields: Vec<(String, crate::value::Type)>,
+    /// Those of them that are addresses (`as: url`).
+    pub addresses: Vec<String>,
     /// The operation, the same across retries.
     pub op: OpId,
     /// Who writes.
     pub fence: Fence,
+    /// How many records the run writes in all, as [`Platform::limits`] was told; never fewer than the call's.
+    pub records: u64,
 }
 
 /// What a platform permits an account. The engine keeps to these beside the connection's own `quota:`, which may only
-/// be tighter; every sync of the connection draws from the same budget.
+/// be tighter; every sync of the connection draws from the same budget. Limits that differ in a number are budgets of
+/// their own: a platform with two endpoints answers the numbers of the one that it will use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {
     /// Calls in a second.
@@ -70,6 +75,8 @@ pub struct Limits {
     pub burst_records: Option<u64>,
     /// Calls in flight at once; more are refused or do harm.
     pub parallel: Option<u32>,
+    /// Most records of one call, where that is less than [`Abilities::max_batch`].
+    pub batch: Option<u32>,
 }
 
 /// A platform.

@@ -204,6 +204,8 @@ fn change_one(
         // No operation: what a person does is done once, and again if asked again.
         op: OpId(String::new()),
         fence: Fence { sync: String::new(), store: String::new(), epoch: 0 },
+        records: 1,
+        addresses: Vec::new(),
     };
     let outcomes = records::carry_out(session, ids, &ask, &[change], counter)?;
     counter.store(session)?;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use tidegate_model::ports::Memory;
+use tidegate_model::ports::{Flow, Memory};
 use tidegate_model::run::{Books, RunError, RunStatus};
+use tidegate_model::time::Instant;
 
 use crate::base::*;
 
@@ -14,6 +15,7 @@ on_both!(
     a_run_can_be_asked_to_stop,
     settings_are_found_by_prefix,
     a_budget_is_never_overdrawn,
+    a_flow_is_booked_in_order_and_places_are_given_back,
     the_store_knows_itself,
 );
 
@@ -128,6 +130,43 @@ async fn a_budget_is_never_overdrawn(place: &Place) {
     assert_eq!(store.draw("crm", "records", 1_002, u64::MAX, u64::MAX).await.unwrap(), u64::MAX);
     assert_eq!(store.draw("crm", "records", 5_000, 10, 1).await.unwrap(), 1);
     assert_eq!(store.draw("crm", "records", 1_000, 10, 10).await.unwrap(), 10, "old blocks are gone");
+}
+
+async fn a_flow_is_booked_in_order_and_places_are_given_back(place: &Place) {
+    let stores = [Arc::new(place.open().await), Arc::new(place.open().await)];
+    let (flow, now) = (Flow { unit_ns: 1_000_000, burst: 5 }, Instant(1_000_000_000));
+    let books: Vec<_> = (0..20)
+        .map(|number| {
+            let store = Arc::clone(&stores[number % 2]);
+            tokio::spawn(async move { store.book("crm", "calls", flow, 1, now).await.unwrap() })
+        })
+        .collect();
+    let mut waits = Vec::new();
+    for book in books {
+        waits.push(book.await.unwrap());
+    }
+    waits.sort_unstable();
+    let expected: Vec<u64> = (0..20_u64).map(|at| (at + 1).saturating_sub(5) * 1_000).collect();
+    assert_eq!(waits, expected, "the burst at once, then one after another, nobody at the same time");
+    let store = &stores[0];
+    let later = Instant(now.0 + 1_000_000);
+    assert_eq!(
+        store.book("crm", "calls", flow, 5, later).await.unwrap(),
+        0,
+        "the bucket is full again, and not fuller"
+    );
+    assert_eq!(store.book("crm", "calls", flow, 1, later).await.unwrap(), 1_000);
+    assert_eq!(store.book("other", "calls", flow, 1, later).await.unwrap(), 0, "accounts are apart");
+
+    let until = Instant(now.0 + 10);
+    assert_eq!(store.occupy("crm", 2, now, until).await.unwrap(), Some(0));
+    assert_eq!(stores[1].occupy("crm", 2, now, until).await.unwrap(), Some(1));
+    assert_eq!(store.occupy("crm", 2, now, until).await.unwrap(), None);
+    store.vacate("crm", 1, until).await.unwrap();
+    assert_eq!(store.occupy("crm", 2, now, Instant(now.0 + 20)).await.unwrap(), Some(1));
+    store.vacate("crm", 1, until).await.unwrap();
+    assert_eq!(store.occupy("crm", 2, now, until).await.unwrap(), None, "not ours any more");
+    assert_eq!(store.occupy("crm", 2, until, Instant(now.0 + 30)).await.unwrap(), Some(0), "over after its time");
 }
 
 async fn the_store_knows_itself(place: &Place) {

@@ -119,6 +119,8 @@ pub fn ask(model: &str) -> WriteAsk {
         new_fields: Vec::new(),
         op: new_op(),
         fence: fence("s"),
+        records: 1,
+        addresses: Vec::new(),
     }
 }
 

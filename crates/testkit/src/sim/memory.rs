@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tidegate_model::error::Result;
 use tidegate_model::ports::{
-    Choice, Held, HistoryEntry, Holder, IntentBatch, Lease, LedgerEntry, LedgerRecord, ListedConflict, ListedReject,
-    Memory, OpenSpan, Settlement, SyncState,
+    Choice, Flow, Held, HistoryEntry, Holder, IntentBatch, Lease, LedgerEntry, LedgerRecord, ListedConflict,
+    ListedReject, Memory, OpenSpan, Settlement, SyncState,
 };
 use tidegate_model::record::{Key, RemoteId};
 use tidegate_model::run::RunRecord;
@@ -88,4 +88,7 @@ handed_on! {
     fn forget(sync: &str, key: &Key) -> u64;
     fn sweep(runs_before: Instant, logs_before: Instant, history_before: Instant) -> u64;
     fn draw(account: &str, unit: &str, block: i64, limit: u64, want: u64) -> u64;
+    fn book(account: &str, unit: &str, flow: Flow, want: u64, now: Instant) -> u64;
+    fn occupy(account: &str, places: u32, now: Instant, until: Instant) -> Option<u32>;
+    fn vacate(account: &str, place: u32, until: Instant) -> ();
 }

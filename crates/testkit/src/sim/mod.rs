@@ -4,6 +4,7 @@
 
 mod env;
 mod faults;
+mod knobs;
 mod memory;
 mod past;
 mod platform;
@@ -12,8 +13,9 @@ mod world;
 
 pub use env::{SimEnv, drive};
 pub use faults::Faults;
+pub use knobs::{Knobs, SimCall, all_abilities};
 pub use memory::SimMemory;
 pub use past::Keeps;
-pub use platform::{Knobs, SimPlatform, all_abilities, normalised, settled};
+pub use platform::{SimPlatform, normalised, settled};
 pub use warehouse::{Cells, SimWarehouse};
 pub use world::{Gate, World, long, seeds, state_folder, traced};

@@ -9,7 +9,7 @@ use tidegate_model::change::{Action, Change, Effect, FieldReject, Outcome};
 use tidegate_model::error::{Error, ErrorKind, Result};
 use tidegate_model::finding::Finding;
 use tidegate_model::page::{DELETED, Page, Pages, REMOTE_ID, UPDATED_AT};
-use tidegate_model::ports::{Load, Loaded, Need, Platform, PlatformAsk, PlatformRead, WriteAsk};
+use tidegate_model::ports::{Env, Limits, Load, Loaded, Need, Platform, PlatformAsk, PlatformRead, WriteAsk};
 use tidegate_model::record::{Fields, Key, RecordRef, RemoteId};
 use tidegate_model::schema::{Abilities, Case, FieldSchema, ModelKind, ModelName, ModelSchema, NormalForm};
 use tidegate_model::span::{Fence, OpId};
@@ -17,61 +17,12 @@ use tidegate_model::sync::Condition;
 use tidegate_model::value::{Decimal, Type, Value};
 
 use super::World;
+use super::knobs::{Knobs, SimCall};
 use super::warehouse::{SimPages, refused};
 use super::world::Call;
 
 /// The key's field.
 const KEY: &str = "externalId";
-
-/// How a platform behaves.
-#[derive(Debug, Clone)]
-pub struct Knobs {
-    /// What it can do.
-    pub abilities: Abilities,
-    /// Rows of a page.
-    pub page_rows: usize,
-    /// Answers say what was stored where it is not what was sent.
-    pub tells_stored: bool,
-    /// A repeated operation is answered as the first time.
-    pub replays_ops: bool,
-    /// Clearing a field does nothing, and nothing is said of it.
-    pub ignores_clears: bool,
-    /// Two blanks become one in every text, although no normal form says so.
-    pub collapses: bool,
-    /// For how long a read may show what stood there before our write.
-    pub stale_ms: i64,
-}
-
-/// A platform that can do everything.
-pub fn all_abilities() -> Abilities {
-    Abilities {
-        read: true,
-        ordered: true,
-        changes: true,
-        fetch: true,
-        delete: true,
-        clear: true,
-        conditional: true,
-        keyed: true,
-        exactly_once: true,
-        update_time: true,
-        max_batch: 100,
-    }
-}
-
-impl Default for Knobs {
-    fn default() -> Self {
-        Self {
-            abilities: all_abilities(),
-            page_rows: 2,
-            tells_stored: true,
-            replays_ops: true,
-            ignores_clears: false,
-            collapses: false,
-            stale_ms: 120_000,
-        }
-    }
-}
 
 #[derive(Debug, Clone)]
 struct Record {
@@ -99,6 +50,7 @@ pub struct SimPlatform {
     knobs: Knobs,
     fields: Vec<FieldSchema>,
     store: Mutex<Store>,
+    calls: Mutex<Vec<SimCall>>,
 }
 
 impl SimPlatform {
@@ -106,7 +58,12 @@ impl SimPlatform {
     pub fn new(world: Arc<World>, knobs: Knobs, fields: Vec<FieldSchema>) -> Self {
         let mut all = vec![FieldSchema::new(KEY, Type::Text)];
         all.extend(fields);
-        Self { world, knobs, fields: all, store: Mutex::default() }
+        Self { world, knobs, fields: all, store: Mutex::default(), calls: Mutex::default() }
+    }
+
+    /// The writes that arrived, in order.
+    pub fn calls(&self) -> Vec<SimCall> {
+        self.calls.lock().unwrap().clone()
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
@@ -425,6 +382,7 @@ impl Platform for SimPlatform {
             fields: self.fields.clone(),
             keys: vec![KEY.to_owned()],
             custom_fields: false,
+            customs: Vec::new(),
         })
     }
     fn abilities(&self, _model: &ModelName) -> Abilities {
@@ -460,7 +418,17 @@ impl Platform for SimPlatform {
     async fn count(&self, _model: &ModelName, _filter: &[Condition]) -> Result<u64> {
         self.world.enter(Call::Read)?.leave(self.rows().len() as u64)
     }
+    fn limits(&self, _model: &ModelName, _records: Option<u64>) -> Limits {
+        self.knobs.limits
+    }
+
     async fn write(&self, ask: &WriteAsk, batch: &[Change]) -> Result<Vec<Outcome>> {
+        let in_flight = self.world.in_flight(true);
+        self.calls.lock().unwrap().push(SimCall { at: self.world.now(), records: batch.len() as u64, in_flight });
+        if self.knobs.write_ms > 0 {
+            super::SimEnv(self.world.clone()).sleep(self.knobs.write_ms).await;
+        }
+        self.world.in_flight(false);
         let gate = self.world.enter(Call::Write)?;
         assert!(batch.len() <= self.knobs.abilities.max_batch as usize, "a batch over the platform's limit");
         let now = self.world.now();

@@ -50,6 +50,7 @@ struct State {
     crash_at: Option<u64>,
     writes: u64,
     deadlines: BTreeSet<i64>,
+    in_flight: u64,
 }
 
 impl World {
@@ -65,12 +66,20 @@ impl World {
             crash_at: None,
             writes: 0,
             deadlines: BTreeSet::new(),
+            in_flight: 0,
         };
         Self { state: Mutex::new(state), before_write: Mutex::new(None) }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap()
+    }
+
+    /// A write begins or ends; how many there are now.
+    pub(super) fn in_flight(&self, begins: bool) -> u64 {
+        let count = &mut self.state().in_flight;
+        *count = if begins { *count + 1 } else { count.saturating_sub(1) };
+        *count
     }
 
     /// What goes wrong from now on.

@@ -52,6 +52,7 @@ fn model() -> ModelSchema {
         fields: vec![email, weight, price, date, FieldSchema::new("source", Type::Text)],
         keys: Vec::new(),
         custom_fields: false,
+        customs: Vec::new(),
     }
 }
 

@@ -137,6 +137,28 @@ fn rules_are_checked_and_never_name_the_value() {
     assert_eq!(fit(&Value::Int(10), &score, &TimeZone::UTC), Ok(Value::Int(10)));
 }
 
+#[test]
+fn lists_are_checked_item_by_item() {
+    let field = FieldSchema {
+        max_items: Some(2),
+        max_length: Some(3),
+        pattern: Some("[a-z]+".into()),
+        ..FieldSchema::new("tags", Type::List)
+    };
+    let rule = |items: &[&str]| {
+        let list = Value::List(items.iter().map(|item| Value::text(*item)).collect());
+        fit(&list, &field, &TimeZone::UTC).map(drop).map_err(|reject| {
+            assert!(!reject.reason.contains("SECRET"), "{}", reject.reason);
+            reject.rule
+        })
+    };
+    assert_eq!(rule(&["a", "abc"]), Ok(()));
+    assert_eq!(rule(&["a", "b", "c"]), Err("too_many".into()));
+    assert_eq!(rule(&["abcd"]), Err("too_long".into()));
+    assert_eq!(rule(&["a", "SECRET"]), Err("too_long".into()));
+    assert_eq!(rule(&["a", "B"]), Err("pattern".into()));
+}
+
 fn any_value() -> impl Strategy<Value = Value> {
     prop_oneof![
         any::<i64>().prop_map(Value::Int),

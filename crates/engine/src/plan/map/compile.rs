@@ -26,7 +26,7 @@ pub(super) fn mapping(sync: &Sync, relation: &RelationSchema, model: &ModelSchem
         FieldSet::All => relation.columns.iter().map(|column| same_name(sync, &column.name)).collect(),
     };
     let mut fields: Vec<MappedField> = Vec::with_capacity(lines.len());
-    let mut new_fields = Vec::new();
+    let (mut new_fields, mut addresses) = (Vec::new(), Vec::new());
     for line in &lines {
         if fields.iter().any(|field| *field.name == *line.platform) {
             return Err(Error::config(format!("sync `{}` maps the field `{}` twice", sync.name, line.platform))
@@ -36,6 +36,7 @@ pub(super) fn mapping(sync: &Sync, relation: &RelationSchema, model: &ModelSchem
         let field = one.compile()?;
         if model.field(&line.platform).is_none() {
             new_fields.push((line.platform.clone(), field.target.logical));
+            addresses.extend((line.hint == Some(As::Url)).then(|| line.platform.clone()));
         }
         fields.push(field);
     }
@@ -46,7 +47,7 @@ pub(super) fn mapping(sync: &Sync, relation: &RelationSchema, model: &ModelSchem
         hasher.write_u64(field.id);
         hasher.write(&[ways, rules].concat());
     }
-    Ok(Mapping { fields, hash: hasher.finish(), key, zone, new_fields })
+    Ok(Mapping { fields, hash: hasher.finish(), key, zone, new_fields, addresses })
 }
 
 /// A line of `fields: all`: a column under its own name.
@@ -159,7 +160,13 @@ impl One<'_> {
         }
         let custom = self.model.custom_fields && name.strip_prefix("custom.").is_some_and(|rest| !rest.is_empty());
         if custom || self.model.kind == ModelKind::Dataset {
-            return Ok(FieldSchema::new(name, types::for_new_field(source, self.line)));
+            let (logical, address) = (types::for_new_field(source, self.line), self.line.hint == Some(As::Url));
+            return self.model.custom(name, logical, address).ok_or_else(|| {
+                let takes = self.model.customs.iter().map(|rules| rules.logical.to_string()).collect::<Vec<_>>();
+                self.wrong(format!("`{}` has no fields of its own of the type {logical}", self.model.name)).hint(
+                    format!("it has {}: give the field another type with `transform:` or `as:`", takes.join(", ")),
+                )
+            });
         }
         Err(missing_field(self.sync, &self.place(), name, self.model))
     }

@@ -55,6 +55,7 @@ fn model() -> ModelSchema {
         ],
         keys: vec!["_id".into(), "externalId".into()],
         custom_fields: true,
+        customs: Vec::new(),
     }
 }
 
@@ -97,6 +98,22 @@ fn one(line: FieldMap) -> MappedField {
 
 const BOTH: Direction = Direction::Both;
 const THERE: Direction = Direction::ToPlatform;
+
+#[test]
+fn fields_of_ones_own_have_the_rules_that_the_platform_names() {
+    let mut model = model();
+    let rules = |name: &str, most| FieldSchema { max_length: Some(most), ..FieldSchema::new(name, Type::Text) };
+    model.customs = vec![rules("text", 3), rules(tidegate_model::schema::ADDRESS, 20)];
+    let mut address = line("phase", "custom.site", THERE);
+    address.hint = Some(As::Url);
+    let lines = vec![line("name", "custom.n", THERE), address];
+    let mapping = Mapping::compile(&sync(lines), &relation(), &model).expect("a mapping");
+    assert_eq!(mapping.fields.iter().map(|field| field.target.max_length).collect::<Vec<_>>(), [Some(3), Some(20)]);
+    assert_eq!(mapping.addresses(), ["custom.site"]);
+    let refused = Mapping::compile(&sync(vec![line("active", "custom.a", THERE)]), &relation(), &model);
+    let error = refused.err().expect("refused");
+    assert!(error.message.contains("of the type bool"), "{error:?}");
+}
 
 #[test]
 fn missing_names_say_where_and_what_was_meant() {

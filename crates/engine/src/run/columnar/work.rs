@@ -22,8 +22,8 @@ use super::note::Note;
 use super::replace;
 use crate::plan::columns::{Columns, MappedPage, RowReject, position};
 use crate::run::context::Ctx;
-use crate::run::retry;
 use crate::run::rows::canonical_keys;
+use crate::run::{pace, retry};
 
 /// Rows of a page in bulk, for up to [`WIDE`] columns.
 const BULK_ROWS: usize = 65_536;
@@ -262,8 +262,10 @@ impl<'a> Work<'a> {
         let ctx = self.ctx;
         match self.to {
             Target::Platform => {
-                retry::take(&ctx.engine, &ctx.job.quota, &ctx.options.cancel, rows).await?;
-                ctx.job.platform.load(&ctx.sync.model, load, pages).await
+                let place = pace::enter(ctx, &ctx.limits(rows), rows).await?;
+                let loaded = ctx.job.platform.load(&ctx.sync.model, load, pages).await;
+                place.leave(ctx).await?;
+                loaded
             }
             Target::Warehouse => match &ctx.sync.source {
                 Source::Relation(relation) => ctx.job.warehouse.load(relation, load, pages).await,

@@ -12,6 +12,7 @@ use crate::run::context::Ctx;
 use crate::run::deliver::Delivery;
 use crate::run::detect::{Plan, Reading};
 use crate::run::history::Read;
+use crate::run::pace;
 use crate::run::records::{Looked, look};
 
 impl Engine {
@@ -80,15 +81,13 @@ fn based_on(ctx: &Ctx, plan: &Plan) -> String {
 }
 
 fn estimate(ctx: &Ctx, sent: [u64; 2], summary: &mut PlanSummary) {
+    ctx.work.store(sent[0], std::sync::atomic::Ordering::Relaxed);
     let batch = Delivery::batch_max(ctx) as u64;
     let calls = sent[0].div_ceil(batch);
     summary.calls = calls + sent[1].div_ceil(batch);
     let quota = &ctx.job.quota;
-    let share = if quota.share > 0.0 { quota.share } else { 1.0 };
-    let by_calls = quota.requests_per_minute.map_or(0.0, |limit| calls as f64 / (limit as f64 * share));
-    let by_records = quota.records_per_second.map_or(0.0, |limit| sent[0] as f64 / (limit as f64 * share) / 60.0);
-    summary.minutes = by_calls.max(by_records);
-    summary.quota_share = quota.requests_per_day.map(|limit| calls as f64 / (limit as f64 * share));
+    summary.minutes = pace::minutes(quota, &ctx.limits(sent[0]), calls, sent[0]);
+    summary.quota_share = quota.requests_per_day.map(|limit| calls as f64 / pace::part(quota, limit) as f64);
     for counts in [&mut summary.books.to_platform, &mut summary.books.to_warehouse] {
         counts.requests = 0;
     }

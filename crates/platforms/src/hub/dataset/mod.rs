@@ -46,7 +46,14 @@ pub fn schema(session: &mut dyn Session, name: &str) -> Result<ModelSchema> {
     let columns = table.iter().flat_map(|table| &table.columns);
     let fields = columns.map(|column| FieldSchema::new(&column.name, column.logical)).collect();
     let name = ModelName(format!("dataset:{name}"));
-    Ok(ModelSchema { name, kind: ModelKind::Dataset, fields, keys: Vec::new(), custom_fields: true })
+    Ok(ModelSchema {
+        name,
+        kind: ModelKind::Dataset,
+        fields,
+        keys: Vec::new(),
+        custom_fields: true,
+        customs: Vec::new(),
+    })
 }
 
 /// For reading.

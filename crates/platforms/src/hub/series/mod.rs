@@ -85,7 +85,14 @@ pub fn schema(model: &str) -> Result<ModelSchema> {
         ]
     };
     let name = ModelName(model.to_owned());
-    Ok(ModelSchema { name, kind: ModelKind::Series, fields, keys: vec![KEY.to_owned()], custom_fields: false })
+    Ok(ModelSchema {
+        name,
+        kind: ModelKind::Series,
+        fields,
+        keys: vec![KEY.to_owned()],
+        custom_fields: false,
+        customs: Vec::new(),
+    })
 }
 
 /// For reading.
