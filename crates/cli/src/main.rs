@@ -5,8 +5,10 @@ mod app;
 mod args;
 mod cmd;
 mod demo;
+mod desk;
 #[cfg(feature = "failpoints")]
 mod failpoints;
+mod live;
 mod log;
 mod out;
 mod process;

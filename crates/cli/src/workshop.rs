@@ -45,6 +45,11 @@ pub struct Workshop {
     platforms: Mutex<HashMap<String, Arc<dyn Platform>>>,
 }
 
+/// The setting that holds a connection's switch, before what its file says.
+pub fn enabled_setting(connection: &str) -> String {
+    format!("enabled-connection:{connection}")
+}
+
 /// The key of the secrets, if the environment has it.
 fn key() -> Option<Secret> {
     std::env::var("TIDEGATE_KEY").ok().filter(|key| !key.is_empty()).map(Secret::new)
@@ -112,19 +117,39 @@ impl Workshop {
         self.project.connections.get(name).ok_or_else(|| unknown("connection", name, known))
     }
 
-    /// The same, for use: refused where it is switched off.
+    /// The same, for use.
     fn usable(&self, name: &str, side: Side) -> Result<&Connection> {
         let connection = self.connection(name)?;
         if connection.side != side {
             return Err(Error::config(format!("the connection {name} is a {}", connection.side.word()))
                 .hint(format!("name a {} here", side.word())));
         }
-        if !connection.enabled {
-            return Err(Error::config(format!("the connection {name} is switched off (`enabled: false`)")).hint(
-                format!("set `enabled: true` in {}; until then no run of any kind touches it", connection.file),
-            ));
-        }
         Ok(connection)
+    }
+
+    /// Refuses a connection that is switched off, in its file or over it.
+    pub async fn refuse_if_off(&self, name: &str) -> Result<()> {
+        let connection = self.connection(name)?;
+        let over = self.over(name).await?;
+        if over.unwrap_or(connection.enabled) {
+            return Ok(());
+        }
+        let hint = match over {
+            Some(_) => {
+                "switch it on in the pages of `tidegate serve`, or with `POST /api/v1/connections/NAME/enabled`; \
+                        until then no run of any kind touches it"
+                    .to_owned()
+            }
+            None => format!("set `enabled: true` in {}; until then no run of any kind touches it", connection.file),
+        };
+        Err(Error::config(format!("the connection {name} is switched off (`enabled: false`)")).hint(hint))
+    }
+
+    /// What somebody switched over what the file says.
+    async fn over(&self, connection: &str) -> Result<Option<bool>> {
+        let setting = enabled_setting(connection);
+        let settings = self.memory().settings(&setting).await?;
+        Ok(settings.get(&setting).and_then(|text| tidegate_server::is_switched_on(text)))
     }
 
     /// Reads the references of a connection's settings.
@@ -140,6 +165,7 @@ impl Workshop {
 
     /// An open warehouse.
     pub async fn warehouse(&self, name: &str) -> Result<Arc<dyn Warehouse>> {
+        self.refuse_if_off(name).await?;
         let mut open = self.warehouses.lock().await;
         if let Some(warehouse) = open.get(name) {
             return Ok(Arc::clone(warehouse));
@@ -177,6 +203,7 @@ impl Workshop {
 
     /// An open platform.
     pub async fn platform(&self, name: &str) -> Result<Arc<dyn Platform>> {
+        self.refuse_if_off(name).await?;
         let mut open = self.platforms.lock().await;
         if let Some(platform) = open.get(name) {
             return Ok(Arc::clone(platform));
@@ -191,6 +218,10 @@ impl Workshop {
     /// A hub as itself, for the commands that look into it.
     pub fn hub(&self, name: &str) -> Result<Hub> {
         let connection = self.usable(name, Side::Platform)?;
+        if !connection.enabled {
+            return Err(Error::config(format!("the connection {name} is switched off (`enabled: false`)"))
+                .hint(format!("set `enabled: true` in {}", connection.file)));
+        }
         let context = tidegate_platforms::OpenContext { project_dir: self.root.clone(), name: name.to_owned() };
         tidegate_platforms::hub::from_config(&self.settings(connection)?, &context)
     }
@@ -220,7 +251,7 @@ impl Workshop {
         };
         let mut all: Vec<Found> = config::check(&self.project).into_iter().filter(about).collect();
         for sync in self.project.syncs.values().filter(|sync| only.is_none_or(|only| only == sync.name)) {
-            if self.switched_on(sync) {
+            if self.switched_on(sync).await {
                 all.extend(self.side_findings(sync).await);
             }
         }
@@ -290,17 +321,25 @@ impl Workshop {
         let mut entries = Vec::new();
         for sync in self.project.syncs.values() {
             let chosen = asked.is_empty() || asked.contains(&sync.name);
-            if chosen && (!asked.is_empty() || self.switched_on(sync)) {
+            if chosen && (!asked.is_empty() || self.switched_on(sync).await) {
                 entries.push(self.order_entry(sync, asked).await?);
             }
         }
         run_order(&entries)
     }
 
-    fn switched_on(&self, sync: &Sync) -> bool {
-        // One that does not exist counts as on: the run says what is wrong with it.
-        let on = |name: &str| self.project.connections.get(name).is_none_or(|connection| connection.enabled);
-        on(&sync.warehouse_connection) && on(&sync.platform_connection)
+    /// Whether both connections are on. One that does not exist counts as on: the run says what is wrong with it.
+    async fn switched_on(&self, sync: &Sync) -> bool {
+        for name in [&sync.warehouse_connection, &sync.platform_connection] {
+            if let Some(connection) = self.project.connections.get(name) {
+                // A state that does not answer is told by the run.
+                let over = self.over(name).await.ok().flatten();
+                if !over.unwrap_or(connection.enabled) {
+                    return false;
+                }
+            }
+        }
+        true
     }
 
     /// Models that the mapped fields of a sync refer to.
@@ -313,17 +352,22 @@ impl Workshop {
     async fn order_entry(&self, sync: &Sync, asked: &[String]) -> Result<OrderEntry> {
         // A platform that does not answer gives no order; the run itself then tells why, in one place.
         let references = self.references(sync).await.unwrap_or_default();
-        let known = |name: &&String| {
-            self.project.syncs.get(*name).is_some_and(|sync| self.switched_on(sync))
+        let mut after = Vec::new();
+        for name in &sync.after {
+            if let Some(other) = self.project.syncs.get(name)
+                && self.switched_on(other).await
                 && (asked.is_empty() || asked.contains(name))
-        };
+            {
+                after.push(name.clone());
+            }
+        }
         Ok(OrderEntry {
             sync: sync.name.clone(),
             platform: sync.platform_connection.clone(),
             model: sync.model.clone(),
             direction: sync.direction,
             references,
-            after: sync.after.iter().filter(known).cloned().collect(),
+            after,
         })
     }
 

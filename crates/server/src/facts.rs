@@ -57,10 +57,11 @@ pub(crate) struct Attempt {
 pub(crate) struct Settings {
     /// `paused:SYNC`: set means paused.
     pub(crate) paused: BTreeMap<String, String>,
-    /// `automation:SYNC` and `automation-connection:NAME`: on or off, before what the files say.
-    pub(crate) automation: BTreeMap<String, String>,
-    /// `resume:SYNC`: a run was stopped by our own end; its slot is not served.
-    pub(crate) resume: BTreeMap<String, String>,
+    /// `automation:SYNC`, `automation-connection:NAME` and `enabled-connection:NAME`: on or off, before what the files
+    /// say.
+    pub(crate) switched: BTreeMap<String, String>,
+    /// `not_begun:SYNC`: why the last attempt could not begin (JSON).
+    pub(crate) not_begun: BTreeMap<String, String>,
     /// `scheduled:SYNC`: since when the schedule stands.
     pub(crate) scheduled: BTreeMap<String, String>,
 }
@@ -75,20 +76,39 @@ pub fn is_switched_on(text: &str) -> Option<bool> {
 }
 
 impl Settings {
+    /// Of all settings, those that are ours.
+    pub(crate) fn of(all: BTreeMap<String, String>) -> Self {
+        let mut out = Self::default();
+        for (name, value) in all {
+            let kind = name.split(':').next().unwrap_or("");
+            let place = match kind {
+                "paused" => &mut out.paused,
+                "automation" | "automation-connection" | "enabled-connection" => &mut out.switched,
+                "not_begun" => &mut out.not_begun,
+                "scheduled" => &mut out.scheduled,
+                _ => continue,
+            };
+            place.insert(name, value);
+        }
+        out
+    }
+
+    /// What a setting says, or else the file.
+    fn switch(&self, name: &str, file: bool) -> bool {
+        self.switched.get(name).and_then(|text| is_switched_on(text)).unwrap_or(file)
+    }
+
     pub(crate) fn switches(&self, info: &SyncInfo) -> Switches {
-        let over =
-            |name: String, file: bool| self.automation.get(&name).and_then(|text| is_switched_on(text)).unwrap_or(file);
-        let connection = |c: &crate::ConnectionSwitch| over(format!("automation-connection:{}", c.name), c.automation);
+        let automation =
+            |c: &crate::ConnectionSwitch| self.switch(&format!("automation-connection:{}", c.name), c.automation);
+        let enabled = |c: &crate::ConnectionSwitch| self.switch(&format!("enabled-connection:{}", c.name), c.enabled);
         Switches {
-            connections_enabled: info.connections.iter().all(|connection| connection.enabled),
-            connections_automation: info.connections.iter().all(connection),
-            sync_automation: over(format!("automation:{}", info.name()), info.automation),
+            connections_enabled: info.connections.iter().all(enabled),
+            connections_automation: info.connections.iter().all(automation),
+            sync_automation: self.switch(&format!("automation:{}", info.name()), info.automation),
             // Whoever paused it may have noted why; only a plain no is not a pause.
             paused: self.paused.get(&paused(info.name())).is_some_and(|text| is_switched_on(text) != Some(false)),
         }
-    }
-    pub(crate) fn resumes(&self, sync: &str) -> bool {
-        self.resume.contains_key(&resume(sync))
     }
     /// Since when the schedule stands, if it is still the noted one.
     pub(crate) fn scheduled_since(&self, sync: &str, schedule: &Schedule) -> Option<Instant> {
@@ -101,8 +121,8 @@ pub(crate) fn paused(sync: &str) -> String {
     format!("paused:{sync}")
 }
 
-pub(crate) fn resume(sync: &str) -> String {
-    format!("resume:{sync}")
+pub(crate) fn not_begun(sync: &str) -> String {
+    format!("not_begun:{sync}")
 }
 
 pub(crate) fn scheduled(sync: &str) -> String {
@@ -133,7 +153,7 @@ pub(crate) fn entry(
         sync: info.name().to_owned(),
         schedule: info.schedule.clone(),
         known_since,
-        last_started: if settings.resumes(info.name()) { None } else { last_started },
+        last_started,
         last_finished: own.map_or(facts.last_finished, |attempt| attempt.finished),
         consecutive_failures: own.map_or(facts.failures, |attempt| attempt.failures),
         switches: settings.switches(info),

@@ -86,6 +86,10 @@ impl Metrics {
     pub(crate) fn board(&mut self, queued: usize, running: usize) {
         (self.queued, self.running) = (queued, running);
     }
+    /// How many are at work.
+    pub(crate) fn at_work(&mut self, running: usize) {
+        self.running = running;
+    }
 
     /// The text of all of it.
     pub(crate) fn text(&self, now: Instant) -> String {

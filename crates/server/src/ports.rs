@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tidegate_engine::plan::due::OrderEntry;
-use tidegate_model::ports::{Cancel, Memory};
+use tidegate_model::ports::{Cancel, Memory, ProcessId};
 use tidegate_model::run::RunRecord;
 use tidegate_model::schedule::Schedule;
 use tidegate_model::schema::ModelName;
@@ -37,11 +37,18 @@ pub struct SyncInfo {
     pub connections: Vec<ConnectionSwitch>,
     /// Its name, its model and what it refers to.
     pub order: OrderEntry,
+    /// Hash of its configuration and its connections': a job that was asked with another is left to others.
+    pub config_hash: String,
 }
 
 impl SyncInfo {
     /// From a sync of the project, its connections, and the models that its platform's model refers to.
-    pub fn of(sync: &SyncSpec, connections: Vec<ConnectionSwitch>, references: Vec<ModelName>) -> Self {
+    pub fn of(
+        sync: &SyncSpec,
+        connections: Vec<ConnectionSwitch>,
+        references: Vec<ModelName>,
+        config_hash: String,
+    ) -> Self {
         Self {
             schedule: sync.schedule.clone(),
             automation: sync.automation,
@@ -55,6 +62,7 @@ impl SyncInfo {
                 references,
                 after: sync.after.clone(),
             },
+            config_hash,
         }
     }
     /// Its name.
@@ -72,6 +80,8 @@ pub struct RunAsk {
     pub trigger: String,
     /// A complete read, whatever `changes` says.
     pub full: bool,
+    /// What was asked for besides, as the desk put it into the queue (JSON).
+    pub wishes: String,
     /// Asks the run to stop at its next safe point.
     pub cancel: Cancel,
 }
@@ -86,6 +96,10 @@ pub trait Runner: Send + Sync {
     /// means that there is no record: the run could not begin (the lease is held elsewhere, the store is away). When
     /// asked to stop it ends within seconds. Dropping the future is as good as a crash.
     async fn run(&self, ask: RunAsk) -> Result<RunRecord>;
+    /// Whether a process is surely gone: its jobs need not wait for its lease to run out.
+    fn is_gone(&self, _process: &ProcessId) -> bool {
+        false
+    }
 }
 
 /// What the scheduler needs of the state.

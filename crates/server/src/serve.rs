@@ -4,28 +4,44 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use tidegate_model::error::ErrorKind;
+use tidegate_model::ports::Holder;
 use tidegate_model::{Error, Result};
+use tidegate_store::{Jobs, Store};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
-use crate::http::{Pages, router};
-use crate::listen::loopback_address;
+use crate::access::{Access, Hosts};
+use crate::api::Api;
+use crate::desk::Desk;
+use crate::http::{Probes, router};
+use crate::listen::{Reach, reach};
 use crate::options::{HTTP_STOP_MS, ServeOptions};
+use crate::outlook::Outlook;
 use crate::ports::{Clock, Runner, StateView};
 use crate::scheduler::Scheduler;
 use crate::status::Status;
+use crate::watch::Watch;
+use crate::worker::Worker;
 
-/// Serves until `stop` ends: runs what is due, answers the pages. Then it takes no more work, asks running runs to end,
-/// and returns within [`ServeOptions::stop_ms`] and a moment.
-pub async fn serve(
-    options: ServeOptions,
-    runner: Arc<dyn Runner>,
-    state: Arc<dyn StateView>,
-    clock: Arc<dyn Clock>,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> Result<()> {
-    Server::bind(options).await?.run(runner, state, clock, stop).await
+/// What a server works with.
+pub struct Parts {
+    /// Runs syncs.
+    pub runner: Arc<dyn Runner>,
+    /// What the scheduler needs of the state.
+    pub state: Arc<dyn StateView>,
+    /// The state itself: the queue, users, tokens, sessions, the audit log.
+    pub store: Arc<Store>,
+    /// What the API and the pages stand on; without it there are only the probes.
+    pub desk: Option<Arc<dyn Desk>>,
+    /// Where the scheduler says what it thinks.
+    pub outlook: Arc<Outlook>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Who this process is, for the queue.
+    pub holder: Holder,
 }
 
 /// A server that listens but does not work yet.
@@ -33,12 +49,21 @@ pub struct Server {
     options: ServeOptions,
     listener: TcpListener,
     address: SocketAddr,
+    reach: Reach,
 }
 
 impl Server {
-    /// Takes the address.
-    pub async fn bind(options: ServeOptions) -> Result<Self> {
-        let wanted = loopback_address(&options.listen)?;
+    /// Takes the address. One that other machines can reach is refused as long as nobody can sign in.
+    pub async fn bind(options: ServeOptions, store: &Store) -> Result<Self> {
+        let reach = reach(&options)?;
+        if !reach.local && options.oidc.is_none() && store.users().await?.is_empty() {
+            return Err(Error::config(format!(
+                "refusing to listen on {}: other machines could reach it, and nobody can sign in",
+                reach.address
+            ))
+            .hint("add somebody with `tidegate users add NAME --role admin`, or set `serve.oidc`"));
+        }
+        let wanted = reach.address;
         let refused = |error: std::io::Error| {
             Error::new(ErrorKind::Unavailable, format!("cannot listen on {wanted}"))
                 .cause(error)
@@ -46,7 +71,7 @@ impl Server {
         };
         let listener = TcpListener::bind(wanted).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        Ok(Self { options, listener, address })
+        Ok(Self { options, listener, address, reach })
     }
 
     /// Where it listens; the port that was found if 0 was asked for.
@@ -54,30 +79,34 @@ impl Server {
         self.address
     }
 
-    /// Works until `stop` ends, see [`serve`].
-    pub async fn run(
-        self,
-        runner: Arc<dyn Runner>,
-        state: Arc<dyn StateView>,
-        clock: Arc<dyn Clock>,
-        stop: impl Future<Output = ()> + Send + 'static,
-    ) -> Result<()> {
+    /// Works until `stop` ends: runs what is due, takes jobs, answers. Then it takes no more work, asks running runs to
+    /// end, and returns within [`ServeOptions::stop_ms`] and a moment.
+    pub async fn run(self, parts: Parts, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+        let Parts { runner, state, store, desk, outlook, clock, holder } = parts;
         let status = Arc::new(Status::default());
-        let pages = Pages {
+        let wake = Arc::new(Notify::new());
+        let probes = Probes {
             status: Arc::clone(&status),
             state: Arc::clone(&state),
             clock: Arc::clone(&clock),
             tick_ms: self.options.tick_ms,
         };
+        let (secure, oidc) = (self.reach.secure, self.options.oidc.is_some());
+        let access = Arc::new(Access::new(Arc::clone(&store), Arc::clone(&clock), self.reach.local, secure, oidc));
+        let api = desk.map(|desk| Api { desk, access: Arc::clone(&access), wake: Arc::clone(&wake) });
+        let hosts = Arc::new(Hosts { public: self.reach.public.clone(), numbers: !self.address.ip().is_loopback() });
         let (close, closed) = oneshot::channel::<()>();
-        let http = axum::serve(self.listener, router(pages)).with_graceful_shutdown(async move {
+        let service = with_peers(router(probes, hosts, access, api));
+        let http = axum::serve(self.listener, service).with_graceful_shutdown(async move {
             // a dropped sender closes it as well
             let _ = closed.await;
         });
         let http = tokio::spawn(async move { http.await });
         tracing::info!(listen = %self.address, parallel_runs = self.options.parallel_runs, "tidegate serves");
 
-        Scheduler::new(self.options, runner, state, clock, status).run(stop).await;
+        let jobs = store as Arc<dyn Jobs>;
+        let worker = Worker::new(runner, state, jobs, clock, status, (holder, self.options.parallel_runs));
+        Scheduler::new(self.options, worker, wake, Watch::default(), outlook).run(stop).await;
 
         let _ = close.send(());
         let abort = http.abort_handle();
@@ -94,4 +123,8 @@ impl Server {
             }
         }
     }
+}
+
+fn with_peers(router: Router) -> IntoMakeServiceWithConnectInfo<Router, SocketAddr> {
+    router.into_make_service_with_connect_info::<SocketAddr>()
 }

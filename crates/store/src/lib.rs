@@ -4,11 +4,13 @@
 //! Inside: `tx` is what the store asks of a database; `sqlite` and `postgres` answer it; `ops` holds the rules and the
 //! SQL, once for both; `memory`, `jobs` and `secrets` are what the others call.
 
+mod accounts;
 mod code;
 mod copy;
 mod jobs;
 mod memory;
 mod ops;
+mod pages;
 mod postgres;
 mod seal;
 mod secrets;
@@ -17,7 +19,9 @@ mod store;
 mod tx;
 mod vault;
 
-pub use jobs::{Job, Jobs};
+pub use accounts::{Audit, Session, Token, User, random_bytes};
+pub use jobs::{Job, Jobs, NewJob};
+pub use pages::OpenCounts;
 pub use seal::new_key;
 pub use secrets::SecretInfo;
 pub use store::{OpenOptions, Store, open};

@@ -91,7 +91,7 @@ pub fn hubs(project: &Project) -> Vec<String> {
 }
 
 /// Splits `name=value` words into conditions.
-fn conditions(words: &[String]) -> Result<Vec<Condition>> {
+pub fn conditions(words: &[String]) -> Result<Vec<Condition>> {
     let split = |word: &String| match word.split_once('=') {
         Some((field, value)) if !field.is_empty() => {
             Ok(Condition { field: field.to_owned(), op: Op::Eq, value: value.to_owned() })

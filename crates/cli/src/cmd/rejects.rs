@@ -10,7 +10,8 @@ use crate::workshop::Workshop;
 /// Rejects that are listed.
 pub const LISTED_MAX: u32 = 100_000;
 
-const COLUMNS: [&str; 7] = ["sync", "key", "field", "rule", "reason", "run", "at"];
+/// The columns of the list.
+pub const COLUMNS: [&str; 7] = ["sync", "key", "field", "rule", "reason", "run", "at"];
 
 /// Which rejects, and how.
 #[derive(Debug, clap::Args)]
@@ -79,7 +80,7 @@ fn csv(out: &Out, rejects: &[ListedReject]) -> Result<(), Failure> {
 
 /// One cell. A spreadsheet takes text that starts with one of these for a formula and would run it; a quote before
 /// it keeps it text.
-fn csv_cell(text: &str) -> String {
+pub fn csv_cell(text: &str) -> String {
     let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
     let safe = if formula { format!("'{text}") } else { text.to_owned() };
     if formula || safe.contains([',', '"', '\n', '\r']) {

@@ -38,7 +38,8 @@ pub struct Args {
     pub force_guard: Vec<String>,
 }
 
-const GUARDS: [&str; 5] = ["max_delete_pct", "max_clear_pct", "max_shrink_pct", "max_reject_pct", "max_change_pct"];
+/// The guards, by name.
+pub const GUARDS: [&str; 5] = ["max_delete_pct", "max_clear_pct", "max_shrink_pct", "max_reject_pct", "max_change_pct"];
 
 /// `--direction`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -88,7 +88,7 @@ pub fn run(app: &App, args: &Args) -> Ending {
 }
 
 /// Connections that name a secret.
-fn using(project: &Project, name: &str) -> Vec<String> {
+pub fn using(project: &Project, name: &str) -> Vec<String> {
     let reference = serde_json::Value::from(format!("secret:{name}")).to_string();
     let names = |connection: &&tidegate_model::config::Connection| connection.settings.to_string().contains(&reference);
     project.connections.values().filter(names).map(|connection| connection.name.clone()).collect()

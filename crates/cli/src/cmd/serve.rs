@@ -1,19 +1,17 @@
 //! `serve`: the scheduler, on this project.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::SystemTime;
+use std::sync::Arc;
 
-use async_trait::async_trait;
-use tidegate_engine::RunOptions;
-use tidegate_model::ports::Memory;
-use tidegate_model::run::RunRecord;
-use tidegate_model::sync::Sync as SyncSpec;
+use tidegate_model::ports::{Holder, Memory};
+use tidegate_model::secret::Secret;
 use tidegate_model::{Error, Result};
-use tidegate_server::{ConnectionSwitch, MemoryView, RunAsk, Runner, ServeOptions, Server, SyncInfo, SystemClock};
+use tidegate_server::desk::Desk;
+use tidegate_server::{MemoryView, Oidc, Outlook, Parts, ServeOptions, Server, SystemClock};
 
-use crate::app::{App, Ending, Failure, block_on};
+use crate::app::{App, Ending, block_on};
+use crate::desk::ProjectDesk;
+use crate::live::Live;
 use crate::log;
 use crate::out::{Out, Watcher};
 use crate::project;
@@ -43,28 +41,81 @@ pub fn run(app: &App, args: &Args) -> Ending {
     block_on(async {
         let stop = tidegate_server::stop_signal()?;
         let shop = Workshop::open_with(app, Watcher::logging()).await?;
-        let listen = match (&args.listen, &shop.project.serve.listen) {
-            (Some(listen), _) => listen.clone(),
-            (None, Some(written)) => {
-                let lookups = project::Surroundings { root: &shop.root, secrets: &|_| Ok(None) };
-                let place = shop.project.place("serve.listen").to_string();
-                tidegate_model::config::resolve_text(written, &place, &lookups)?.0
-            }
-            (None, None) => tidegate_server::DEFAULT_LISTEN.to_owned(),
-        };
-        let options = ServeOptions { listen, parallel_runs: args.parallel.max(1), ..ServeOptions::default() };
-        let server = Server::bind(options).await?;
+        let mut options = options(&shop, args.listen.as_deref())?;
+        options.parallel_runs = args.parallel.max(1);
+        let server = Server::bind(options, &shop.store).await?;
         say_address(&app.out, &server, text)?;
-        let memory = Arc::clone(&shop.store) as Arc<dyn Memory>;
-        let runner = Arc::new(Project::new(shop)?);
+        let (parts, live) = parts(shop)?;
+        let outlook = Arc::clone(&parts.outlook);
+        let desk: Arc<dyn Desk> = Arc::new(ProjectDesk::new(live, outlook));
         let (done, ended) = tokio::sync::oneshot::channel();
         let until = async move {
             let code = stop.await;
             // The receiver lives until the server ends.
             let _ = done.send(code);
         };
-        server.run(runner, Arc::new(MemoryView(memory)), Arc::new(SystemClock), until).await?;
+        server.run(Parts { desk: Some(desk), ..parts }, until).await?;
         Ok(ended.await.unwrap_or(0))
+    })
+}
+
+/// What a server works with, but for the desk.
+pub fn parts(shop: Workshop) -> Result<(Parts, Arc<Live>)> {
+    let store = Arc::clone(&shop.store);
+    let holder = Holder { name: shop.engine.holder.clone(), process: shop.engine.env.process() };
+    let live = Arc::new(Live::new(shop)?);
+    let parts = Parts {
+        runner: Arc::clone(&live) as _,
+        state: Arc::new(MemoryView(Arc::clone(&store) as Arc<dyn Memory>)),
+        store,
+        desk: None,
+        outlook: Arc::new(Outlook::default()),
+        clock: Arc::new(SystemClock),
+        holder,
+    };
+    Ok((parts, live))
+}
+
+/// What `serve:` says, with its references read.
+pub fn options(shop: &Workshop, listen: Option<&str>) -> Result<ServeOptions> {
+    let serve = &shop.project.serve;
+    let read = |written: &str, key: &str| -> Result<String> {
+        let store = Arc::clone(&shop.store);
+        let secrets = move |name: &str| {
+            let wait = tokio::runtime::Handle::current();
+            tokio::task::block_in_place(|| wait.block_on(store.get_secret(name)))
+        };
+        let lookups = project::Surroundings { root: &shop.root, secrets: &secrets };
+        let place = shop.project.place(key).to_string();
+        Ok(tidegate_model::config::resolve_text(written, &place, &lookups)?.0)
+    };
+    if serve.tls.is_some() {
+        return Err(Error::config("`serve.tls` comes with a later part and is not in this build")
+            .hint("put a proxy with TLS before it, and set `behind_proxy: true` and `public_url`"));
+    }
+    let listen = match (listen, &serve.listen) {
+        (Some(listen), _) => listen.to_owned(),
+        (None, Some(written)) => read(written, "serve.listen")?,
+        (None, None) => tidegate_server::DEFAULT_LISTEN.to_owned(),
+    };
+    let oidc = match &serve.oidc {
+        Some(oidc) => Some(Oidc {
+            issuer: read(&oidc.issuer, "serve.oidc.issuer")?,
+            client_id: read(&oidc.client_id, "serve.oidc.client_id")?,
+            client_secret: Secret::new(read(&oidc.client_secret, "serve.oidc.client_secret")?),
+            role_claim: oidc.role_claim.clone().unwrap_or_else(|| "role".to_owned()),
+        }),
+        None => None,
+    };
+    let public_url = serve.public_url.as_deref().map(|url| read(url, "serve.public_url")).transpose()?;
+    let alert = shop.project.alert_webhook.as_deref().map(|url| read(url, "alerts.webhook")).transpose()?;
+    Ok(ServeOptions {
+        listen,
+        public_url,
+        behind_proxy: serve.behind_proxy,
+        oidc,
+        alert_url: alert.map(Secret::new),
+        ..ServeOptions::default()
     })
 }
 
@@ -80,124 +131,4 @@ fn say_address(out: &Out, server: &Server, text: bool) -> Result<()> {
         out.note(&format!("serving on http://{address} (healthz, readyz, metrics); end with Ctrl-C"));
     }
     Ok(())
-}
-
-/// The project as it stands: read again when a file of it changed.
-struct Project {
-    root: PathBuf,
-    now: RwLock<Now>,
-}
-
-struct Now {
-    stamp: Stamp,
-    shop: Arc<Workshop>,
-    infos: Option<Vec<SyncInfo>>,
-}
-
-/// Newest change and number of the project's files.
-type Stamp = (Option<SystemTime>, usize);
-
-impl Project {
-    fn new(shop: Workshop) -> Result<Self> {
-        let root = shop.root.clone();
-        let now = Now { stamp: stamp(&root)?, shop: Arc::new(shop), infos: None };
-        Ok(Self { root, now: RwLock::new(now) })
-    }
-
-    fn shop(&self) -> Arc<Workshop> {
-        Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner).shop)
-    }
-
-    /// Reads the files again if one changed.
-    fn refresh(&self) -> Result<Arc<Workshop>> {
-        let stamp = stamp(&self.root)?;
-        let (old, old_stamp) = {
-            let now = self.now.read().unwrap_or_else(PoisonError::into_inner);
-            (Arc::clone(&now.shop), now.stamp)
-        };
-        if stamp == old_stamp {
-            return Ok(old);
-        }
-        let read = project::load(&self.root).map_err(first)?;
-        let shop = Workshop::of(self.root.clone(), read, Arc::clone(&old.store), Arc::clone(&old.watcher));
-        let shop = Arc::new(shop);
-        let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
-        *now = Now { stamp, shop: Arc::clone(&shop), infos: None };
-        Ok(shop)
-    }
-}
-
-fn stamp(root: &std::path::Path) -> Result<Stamp> {
-    let files = project::files(root)?;
-    let changed = |file: &tidegate_model::config::SourceFile| {
-        std::fs::metadata(root.join(&file.path)).and_then(|meta| meta.modified()).ok()
-    };
-    Ok((files.iter().filter_map(changed).max(), files.len()))
-}
-
-/// The scheduler takes one error; it holds all of them.
-fn first(failure: Failure) -> Error {
-    let mut errors = failure.errors.into_iter();
-    let Some(mut error) = errors.next() else { return Error::internal("a failure without an error") };
-    for other in errors {
-        error.message = format!("{}; {}", error.message, other.message);
-    }
-    error
-}
-
-fn switches(shop: &Workshop, sync: &SyncSpec) -> Vec<ConnectionSwitch> {
-    [&sync.warehouse_connection, &sync.platform_connection]
-        .into_iter()
-        .filter_map(|name| shop.project.connections.get(name))
-        .map(|connection| ConnectionSwitch {
-            name: connection.name.clone(),
-            enabled: connection.enabled,
-            automation: connection.automation,
-        })
-        .collect()
-}
-
-#[async_trait]
-impl Runner for Project {
-    async fn syncs(&self) -> Result<Vec<SyncInfo>> {
-        let shop = self.refresh()?;
-        if let Some(infos) = &self.now.read().unwrap_or_else(PoisonError::into_inner).infos {
-            return Ok(infos.clone());
-        }
-        let mut infos = Vec::new();
-        let mut whole = true;
-        for sync in shop.project.syncs.values() {
-            // A platform that does not answer gives no order for now; it is asked again.
-            let references = shop.references(sync).await.unwrap_or_else(|_| {
-                whole = false;
-                Vec::new()
-            });
-            let mut info = SyncInfo::of(sync, switches(&shop, sync), references);
-            info.order.after.retain(|name| shop.project.syncs.contains_key(name));
-            infos.push(info);
-        }
-        if whole {
-            self.now.write().unwrap_or_else(PoisonError::into_inner).infos = Some(infos.clone());
-        }
-        Ok(infos)
-    }
-
-    async fn run(&self, ask: RunAsk) -> Result<RunRecord> {
-        let shop = self.shop();
-        let runtime = tokio::runtime::Handle::current();
-        // A thread of its own: sorting and mapping are work for the processor, and must not hold up the pages.
-        let work = tokio::task::spawn_blocking(move || {
-            runtime.block_on(async {
-                let job = shop.job(&ask.sync).await.map_err(first)?;
-                let options =
-                    RunOptions { trigger: ask.trigger, full: ask.full, cancel: ask.cancel, ..RunOptions::default() };
-                let ran = shop.engine.run(&job, &options).await?;
-                if let Err(error) = shop.sweep().await {
-                    tracing::warn!(%error, "old runs, logs and before-images could not be removed");
-                }
-                Ok(ran)
-            })
-        });
-        work.await.map_err(|error| Error::internal("a run ended in a panic").cause(error))?
-    }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tidegate_model::run::RunStatus;
 use tidegate_server::{ServeOptions, Server, SystemClock, stop_signal};
+use tidegate_store::Jobs;
 
 use super::rig::{Act, Rig, START, State, every, minutes, wait};
 
@@ -39,7 +40,11 @@ async fn sigterm_ends_runs_at_their_next_safe_point_and_the_next_start_goes_on()
     wait(&mut rig.server).await.expect("no panic").expect("a clean end");
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     assert_eq!(rig.count("companies", "cancelled"), 1);
-    assert!(rig.state.settings.lock().unwrap().contains_key("resume:companies"));
+    let jobs = rig.state.store().await.jobs().await.expect("a queue");
+    assert_eq!(
+        jobs.iter().map(|job| (job.sync.as_str(), job.holder.is_none())).collect::<Vec<_>>(),
+        [("companies", true)]
+    );
 
     let rig =
         Rig::start_with(vec![every("companies", 720)], Arc::clone(&rig.state), START.plus_millis(60_000), |_| {}).await;
@@ -47,7 +52,7 @@ async fn sigterm_ends_runs_at_their_next_safe_point_and_the_next_start_goes_on()
     assert_eq!(rig.count("companies", "succeeded"), 1, "it does not wait twelve hours for its next slot");
     rig.ticks(minutes(5)).await;
     assert_eq!(rig.count("companies", "start"), 1);
-    assert!(!rig.state.settings.lock().unwrap().contains_key("resume:companies"));
+    assert!(rig.state.store().await.jobs().await.expect("a queue").is_empty());
     rig.stop().await;
 }
 
@@ -75,12 +80,13 @@ async fn ten_seconds_are_enough_for_the_worst_run() {
     rig.hold_again("companies");
     let signal = stop_signal().expect("signals");
     let options = ServeOptions { listen: "127.0.0.1:0".to_owned(), ..ServeOptions::default() };
-    let server = Server::bind(options).await.expect("a free port");
+    let server = Server::bind(options, rig.state.store().await.as_ref()).await.expect("a free port");
     let stop = async move {
         signal.await;
     };
-    let state = Arc::clone(&rig.state);
-    let serving = tokio::spawn(server.run(rig.runner.clone(), state, Arc::new(SystemClock), stop));
+    let mut parts = rig.state.parts(rig.runner.clone(), Arc::new(SystemClock)).await;
+    parts.holder.name = "another".to_owned();
+    let serving = tokio::spawn(server.run(parts, stop));
     rig.until("companies", "start", 2).await;
     let began = Instant::now();
     terminate();
@@ -155,6 +161,6 @@ async fn a_run_that_a_person_cancelled_is_not_taken_up_again() {
     .await;
     rig.ticks(minutes(30)).await;
     assert_eq!(rig.count("companies", "start"), 1);
-    assert!(rig.state.settings.lock().unwrap().keys().all(|name| !name.starts_with("resume:")));
+    assert!(rig.state.store().await.jobs().await.expect("a queue").is_empty());
     rig.stop().await;
 }

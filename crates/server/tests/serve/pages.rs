@@ -82,12 +82,14 @@ async fn only_requests_that_mean_this_machine_are_answered() {
 #[tokio::test]
 async fn addresses_that_others_can_reach_or_that_are_taken_are_refused() {
     let listen = |listen: &str| ServeOptions { listen: listen.to_owned(), ..ServeOptions::default() };
-    let error = Server::bind(listen("0.0.0.0:0")).await.err().expect("refused");
+    let store = State::default().store().await;
+    let error = Server::bind(listen("0.0.0.0:0"), &store).await.err().expect("refused");
     assert_eq!(error.kind, ErrorKind::Config);
-    assert!(error.message.contains("no sign-in"), "{error}");
+    assert!(error.message.contains("nobody can sign in"), "{error}");
+    assert!(error.hint.is_some_and(|hint| hint.contains("users add")));
 
-    let first = Server::bind(listen("127.0.0.1:0")).await.expect("a free port");
-    let error = Server::bind(listen(&first.address().to_string())).await.err().expect("taken");
+    let first = Server::bind(listen("127.0.0.1:0"), &store).await.expect("a free port");
+    let error = Server::bind(listen(&first.address().to_string()), &store).await.err().expect("taken");
     assert!(error.message.contains(&first.address().to_string()), "{error}");
     assert!(error.hint.is_some_and(|hint| hint.contains("--listen")));
 }

@@ -8,15 +8,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tidegate_engine::plan::due::OrderEntry;
 use tidegate_model::error::ErrorKind;
+use tidegate_model::ports::Holder;
 use tidegate_model::run::{Books, RunRecord, RunStatus};
 use tidegate_model::schedule::{Rule, Schedule};
 use tidegate_model::schema::ModelName;
 use tidegate_model::sync::Direction;
 use tidegate_model::{Error, Instant, Result};
-use tidegate_server::{Clock, ConnectionSwitch, RunAsk, Runner, ServeOptions, Server, StateView, SyncInfo};
+use tidegate_server::{
+    Clock, ConnectionSwitch, Outlook, Parts, RunAsk, Runner, ServeOptions, Server, StateView, SyncInfo,
+};
+use tidegate_store::{OpenOptions, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{OnceCell, oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// 2026-05-01T00:00:00Z
@@ -57,6 +61,7 @@ pub struct State {
     pub settings: Mutex<BTreeMap<String, String>>,
     pub down: Mutex<bool>,
     pub hangs: Mutex<bool>,
+    store: OnceCell<(tempfile::TempDir, Arc<Store>)>,
 }
 
 impl State {
@@ -68,6 +73,29 @@ impl State {
             return Err(Error::new(ErrorKind::Unavailable, "the database is away").hint("start it"));
         }
         Ok(())
+    }
+    /// A real one, for the queue, users, tokens and sessions.
+    pub async fn store(&self) -> Arc<Store> {
+        let open = async {
+            let folder = tempfile::tempdir().expect("a folder");
+            let url = format!("sqlite:{}/state.db", folder.path().display());
+            let store = Store::open(&url, &OpenOptions::default()).await.expect("a state");
+            (folder, Arc::new(store))
+        };
+        let kept: &(tempfile::TempDir, Arc<Store>) = Box::pin(self.store.get_or_init(|| Box::pin(open))).await;
+        Arc::clone(&kept.1)
+    }
+    /// What a server works with on this state.
+    pub async fn parts(self: &Arc<Self>, runner: Arc<Puppet>, clock: Arc<dyn Clock>) -> Parts {
+        Parts {
+            runner,
+            state: Arc::clone(self) as _,
+            store: self.store().await,
+            desk: None,
+            outlook: Arc::new(Outlook::default()),
+            clock,
+            holder: Holder { name: format!("w-{:p}", Arc::as_ptr(self)), process: None },
+        }
     }
     pub fn set(&self, name: &str, value: Option<&str>) {
         let mut settings = self.settings.lock().unwrap();
@@ -236,6 +264,7 @@ pub fn sync(name: &str, rule: Rule) -> SyncInfo {
             references: Vec::new(),
             after: Vec::new(),
         },
+        config_hash: String::new(),
     }
 }
 
@@ -291,10 +320,10 @@ impl Rig {
         });
         prepare(&runner);
         let options = ServeOptions { listen: "127.0.0.1:0".to_owned(), tick_ms: 5_000, ..ServeOptions::default() };
-        let server = Server::bind(options).await.expect("a free port");
+        let server = Server::bind(options, state.store().await.as_ref()).await.expect("a free port");
         let address = server.address();
-        let (r, s, c) = (runner.clone(), state.clone(), clock.clone());
-        let server = tokio::spawn(server.run(r, s, c, stop));
+        let parts = state.parts(Arc::clone(&runner), Arc::clone(&clock) as _).await;
+        let server = tokio::spawn(server.run(parts, stop));
         Self { clock, state, runner, address, stop: None, server }
     }
     /// The clock as metrics show it.

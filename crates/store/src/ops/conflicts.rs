@@ -91,7 +91,7 @@ fn rows<'a>(held: &Held, run: &'a str, conflicts: &[(&'a Conflict, &'a Packed)])
         .collect()
 }
 
-fn listed(mut row: Row) -> Result<ListedConflict> {
+pub(super) fn listed(mut row: Row) -> Result<ListedConflict> {
     let value = |bytes: Option<Vec<u8>>| bytes.map(|bytes| unpack("a conflict's value", &bytes)).transpose();
     Ok(ListedConflict {
         sync: row.text(0)?,

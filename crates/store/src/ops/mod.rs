@@ -1,5 +1,6 @@
 //! The state's rules and SQL, written once for both databases. Each function runs inside one transaction.
 
+pub(crate) mod accounts;
 pub(crate) mod claims;
 pub(crate) mod conflicts;
 pub(crate) mod delivered;
@@ -9,6 +10,7 @@ pub(crate) mod history;
 pub(crate) mod jobs;
 pub(crate) mod leases;
 pub(crate) mod meta;
+pub(crate) mod pages;
 pub(crate) mod rejects;
 pub(crate) mod relink;
 pub(crate) mod runs;

@@ -66,7 +66,7 @@ async fn open<T: Tx>(tx: &mut T, held: &Held, run: &str, rejects: &[Reject]) -> 
     Ok(())
 }
 
-fn listed(mut row: Row) -> Result<ListedReject> {
+pub(super) fn listed(mut row: Row) -> Result<ListedReject> {
     let key = Some(row.text(1)?).filter(|key| !key.is_empty()).map(Key::new);
     let field = Some(row.text(3)?).filter(|field| !field.is_empty());
     Ok(ListedReject {

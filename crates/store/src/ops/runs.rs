@@ -62,7 +62,7 @@ pub(crate) async fn add<T: Tx>(tx: &mut T, mut run: RunRow, books: &Books, write
     Ok(())
 }
 
-fn record(mut row: Row) -> Result<RunRecord> {
+pub(super) fn record(mut row: Row) -> Result<RunRecord> {
     let mut run: RunRecord = from_json("a run", &row.text(0)?)?;
     run.books = from_json("the books of a run", &row.text(1)?)?;
     Ok(run)

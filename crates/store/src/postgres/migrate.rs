@@ -6,7 +6,10 @@ use super::Session;
 use crate::tx::{P, Tx};
 
 /// Version n is number n - 1 of this list.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/postgres/0001_state.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/postgres/0001_state.sql"),
+    include_str!("../../migrations/postgres/0002_access.sql"),
+];
 
 /// Keeps two processes from migrating at once: an arbitrary number that nobody else locks.
 const LOCK: i64 = 0x5449_4453;

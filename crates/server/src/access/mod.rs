@@ -1,0 +1,20 @@
+//! Who calls, and what they may: scopes, passwords, tokens, sessions, sign-in.
+
+mod caller;
+mod cookie;
+mod gate;
+mod hosts;
+mod password;
+mod scope;
+mod sign_in;
+mod throttle;
+mod token;
+
+pub(crate) use caller::{Caller, Via};
+pub(crate) use gate::{Access, identify};
+pub(crate) use hosts::{Hosts, only_our_hosts};
+pub use password::hash_password;
+pub use scope::{Role, Scope};
+pub(crate) use sign_in::routes;
+pub(crate) use token::equal;
+pub use token::new_token;

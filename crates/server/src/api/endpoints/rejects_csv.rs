@@ -1,0 +1,9 @@
+//! `GET /rejects.csv`
+
+use super::prelude::*;
+
+/// The call.
+pub(super) fn endpoint() -> Endpoint {
+    Spec::get("/rejects.csv", Scope::Read, "rejects_csv", "Open rejects as CSV; formulas stay text").csv()
+        .served(|call: Call<Nothing, OfSyncAsk, Nothing>| async move { call.desk().rejects_csv(call.query.sync.as_deref()).await })
+}
