@@ -29,7 +29,7 @@ pub use access::{Role, Scope, hash_password, new_token};
 pub use api::openapi_document;
 pub use callback::callback;
 pub use facts::is_switched_on;
-pub use listen::DEFAULT_LISTEN;
+pub use listen::{DEFAULT_LISTEN, loopback_address};
 pub use options::{Oidc, ServeOptions};
 pub use outlook::{Outlook, SyncOutlook};
 pub use ports::{Clock, ConnectionSwitch, MemoryView, RunAsk, Runner, StateView, SyncInfo, SystemClock};

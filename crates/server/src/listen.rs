@@ -43,6 +43,16 @@ pub(crate) fn reach(options: &ServeOptions) -> Result<Reach> {
     Ok(Reach { address, local, secure, public: host })
 }
 
+/// Reads an address such as `127.0.0.1:8080` that only this machine can reach; any other is refused.
+pub fn loopback_address(text: &str) -> Result<SocketAddr> {
+    let found = reach(&ServeOptions { listen: text.to_owned(), ..ServeOptions::default() })?;
+    if found.local {
+        return Ok(found.address);
+    }
+    Err(Error::config(format!("{} can be reached by other machines", found.address))
+        .hint(format!("listen on 127.0.0.1:{}", found.address.port())))
+}
+
 /// Whether it is `https`, and the host with its port, of an address such as `https://sync.example.org`.
 fn public_host(url: &str) -> Result<(bool, String)> {
     let shape = || {
