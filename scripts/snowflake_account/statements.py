@@ -16,7 +16,7 @@ from .states import name_of, parse
 from .world import Session, Stream, World, key
 
 ABOUT = re.compile(
-    r"CHANGE_TRACKING|_TIME_IN_DAYS|\bSTREAMS?\b|\bCHANGES\s*\(|\b(AT|BEFORE)\s*\(|SYSTEM\$|STAND_IN|\bCREATE\b.*\bVIEW\b|SYSDATE",
+    r"CHANGE_TRACKING|_TIME_IN_DAYS|\bSTREAMS?\b|\bCHANGES\s*\(|\b(AT|BEFORE)\s*\(|SYSTEM\$|CURRENT_AVAILABLE_ROLES|STAND_IN|\bCREATE\b.*\bVIEW\b|SYSDATE",
     re.IGNORECASE | re.DOTALL,
 )
 READS = re.compile(r"^\s*(SHOW|DESC|DESCRIBE|USE|LIST|GET|CALL)\b", re.IGNORECASE)

@@ -5,12 +5,16 @@ the rows that it was joined from. That is why views with DISTINCT, GROUP BY, agg
 changes, here as with Snowflake.
 """
 
+import re
+
 import sqlglot
 from sqlglot import exp
 
 from .capture import quoted
 from .refused import Refused, missing, travelled, untracked
 from .world import DAY_US, EXTENSION_DAYS, Name, Table, View, World, keep_case
+
+PLAIN = re.compile(r"^[A-Z_][A-Z0-9_$]*$")
 
 
 def name_of(table: exp.Table, place: tuple[str, str]) -> Name:
@@ -83,7 +87,7 @@ def columns(world: World, source: Table | View) -> list[str]:
 
 
 def title(source: Table | View) -> str:
-    return ".".join(source.name)
+    return ".".join(part if PLAIN.match(part) else quoted(part) for part in source.name)
 
 
 def check_time(world: World, source: Table | View, at: int, upto: int | None, extended: bool = False) -> None:

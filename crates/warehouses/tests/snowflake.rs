@@ -10,6 +10,16 @@ mod snowflake {
         tidegate_testkit::warehouse_suite!(super::super::lab::Emulated::new().await);
     }
 
+    mod history {
+        tidegate_testkit::warehouse_history_suite!(super::super::lab::Emulated::new().await);
+    }
+
     #[path = "large.rs"]
     mod large;
+
+    #[path = "outbox.rs"]
+    mod outbox;
+
+    #[path = "views.rs"]
+    mod views;
 }

@@ -13,7 +13,8 @@ use crate::schema::{Relation, RelationSchema, Source};
 use crate::span::{CursorPoint, Fence, OpId};
 use crate::time::Instant;
 
-/// A place in the catalogue: the parts of a name above the entries asked for; empty is the top.
+/// A place in the catalogue: the parts of a name above the entries asked for; empty is the top. Beside the catalogue
+/// stand `@warehouses` and `@roles`, where a warehouse has such settings: they are listed nowhere, only asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place(pub Vec<String>);
 

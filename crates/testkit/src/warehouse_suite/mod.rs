@@ -7,6 +7,7 @@
 mod access;
 mod checks;
 mod cursor;
+mod history;
 mod loads;
 mod order;
 mod records;
@@ -29,6 +30,7 @@ use tidegate_model::value::{Decimal, Type, Value};
 pub use access::*;
 pub use checks::*;
 pub use cursor::*;
+pub use history::*;
 pub use loads::*;
 pub use order::*;
 pub use records::*;

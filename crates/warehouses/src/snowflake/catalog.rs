@@ -3,10 +3,12 @@
 
 use tidegate_model::ports::{Entry, Place};
 use tidegate_model::schema::{Column, Relation, RelationKind, RelationSchema, Source};
+use tidegate_model::time::parse_timestamptz;
 use tidegate_model::value::Type;
 use tidegate_model::{Error, ErrorKind, Result};
 
 use super::server::{Row, Rows, Server, describe, look};
+use super::streams::{self, Stream};
 use super::types::{Kind, Snowflake, length_of_words, literal, step_of_words};
 use super::wire::{RowType, Session};
 use crate::findings::Dialect;
@@ -15,6 +17,9 @@ use crate::near::{did_you_mean, near};
 
 /// Names looked at for near matches.
 const NEAR_NAMES_MAX: usize = 10_000;
+/// Places beside the databases, for the drop-downs of a connection's settings. No database without quotes is named so.
+const WAREHOUSES: &str = "@warehouses";
+const ROLES: &str = "@roles";
 
 /// A column of a source.
 #[derive(Debug, Clone)]
@@ -107,11 +112,22 @@ pub(super) struct Shape {
     pub(super) from: String,
     pub(super) columns: Vec<SourceColumn>,
     primary_key: Vec<String>,
-    change_tracking: bool,
+    pub(super) change_tracking: bool,
+    history_days: Option<u32>,
     rows_estimate: Option<u64>,
+    /// When the table or view was made (microseconds).
+    pub(super) made: Option<i64>,
+    /// The stream by which it was named: all else is that of what the stream is on.
+    pub(super) stream: Option<Stream>,
+    view: bool,
 }
 
 impl Shape {
+    /// Whether what is read is a view.
+    pub(super) fn on_view(&self) -> bool {
+        self.view
+    }
+
     pub(super) fn column(&self, name: &str, source: &Source) -> Result<&SourceColumn> {
         self.columns.iter().find(|column| column.name == name).ok_or_else(|| {
             let known: Vec<&str> = self.columns.iter().map(|column| column.name.as_str()).collect();
@@ -126,7 +142,7 @@ impl Shape {
             columns: self.columns.iter().map(SourceColumn::column).collect(),
             primary_key: self.primary_key.clone(),
             change_tracking: self.change_tracking,
-            history_days: None,
+            history_days: self.history_days,
             rows_estimate: self.rows_estimate,
         }
     }
@@ -176,6 +192,8 @@ pub(super) async fn browse(server: &Server, session: &Session, at: &Place) -> Re
     };
     match at.0.as_slice() {
         [] => Ok(listed(look(session, "SHOW TERSE DATABASES", &[], doing).await?, "database")),
+        [settings] if settings == WAREHOUSES => choices(session, "warehouse").await,
+        [settings] if settings == ROLES => choices(session, "role").await,
         [database] => {
             missing_place(session, "DATABASES", "", database).await?;
             let sql = format!("SHOW TERSE SCHEMAS IN DATABASE {}", Snowflake.quote(database));
@@ -186,10 +204,34 @@ pub(super) async fn browse(server: &Server, session: &Session, at: &Place) -> Re
             missing_place(session, "SCHEMAS", &within, schema).await?;
             let sql = format!("SHOW OBJECTS IN SCHEMA {}", dotted(&at.0));
             let rows = look(session, &sql, &[], doing).await?;
-            Ok(rows.iter().filter_map(relation_entry).collect())
+            let mut entries: Vec<Entry> = rows.iter().filter_map(relation_entry).collect();
+            entries.extend(streams::list(session, &at.0, doing).await?.into_iter().map(stream_entry));
+            Ok(entries)
         }
         _ => Err(no_place(at)),
     }
+}
+
+/// What a connection can be set to: the warehouses and roles that this user may take.
+async fn choices(session: &Session, kind: &str) -> Result<Vec<Entry>> {
+    let doing = format!("list the {kind}s");
+    let entry = |name: &str, note| Entry { name: name.to_owned(), kind: kind.to_owned(), container: false, note };
+    if kind == "warehouse" {
+        let rows = look(session, "SHOW WAREHOUSES", &[], &doing).await?;
+        let one = |row: Row<'_>| Some(entry(row.get("name")?, row.get("size").map(str::to_owned)));
+        return Ok(rows.iter().filter_map(one).collect());
+    }
+    let rows = look(session, "SELECT CURRENT_AVAILABLE_ROLES()", &[], &doing).await?;
+    let names: Vec<String> = serde_json::from_str(rows.one().unwrap_or("[]"))
+        .map_err(|error| Error::internal("the roles cannot be read").cause(error))?;
+    Ok(names.iter().map(|name| entry(name, None)).collect())
+}
+
+fn stream_entry(stream: Stream) -> Entry {
+    let stale = if stream.stale { ", stale" } else { "" };
+    let note = Some(format!("changes of {}{stale}", stream.on));
+    let [.., name] = stream.name;
+    Entry { name, kind: "stream".into(), container: false, note }
 }
 
 fn relation_entry(row: Row<'_>) -> Option<Entry> {
@@ -239,12 +281,33 @@ pub(super) async fn near_names(server: &Server, session: &Session, relation: &Re
 async fn relation_shape(server: &Server, session: &Session, relation: &Relation, whole: bool) -> Result<Shape> {
     let doing = format!("describe {relation}");
     let parts = parts(server, relation)?;
-    let (from, within) = (dotted(&parts), dotted(&parts[..2]));
+    if let Some(shape) = base_shape(session, &parts, whole, &doing).await? {
+        return Ok(shape);
+    }
+    let Some(stream) = streams::find(session, &parts, &doing).await? else {
+        return Err(not_there(server, session, relation, &parts).await);
+    };
+    let base = super::catalog::parts(server, &stream.on)?;
+    match base_shape(session, &base, whole, &doing).await? {
+        Some(shape) => Ok(Shape { kind: RelationKind::Stream, stream: Some(stream), ..shape }),
+        None => Err(Error::new(
+            ErrorKind::NotFound,
+            format!("{relation} is a stream on {}, which is not there, or not for this role", stream.on),
+        )
+        .hint(grants(server, &base))),
+    }
+}
+
+/// A table or a view; `None` if there is none of this name.
+async fn base_shape(session: &Session, parts: &[String; 3], whole: bool, doing: &str) -> Result<Option<Shape>> {
+    let (from, within) = (dotted(parts), dotted(&parts[..2]));
     let mut found = None;
     for (what, kind) in [("TABLES", RelationKind::Table), ("VIEWS", RelationKind::View)] {
         let sql = format!("SHOW {what} LIKE {} IN SCHEMA {within}", literal(&parts[2]));
-        match look(session, &sql, &[], &doing).await {
-            Ok(rows) => found = rows.iter().find(|row| row.get("name") == Some(&parts[2])).map(|row| facts(row, kind)),
+        match look(session, &sql, &[], doing).await {
+            Ok(rows) => {
+                found = rows.iter().find(|row| row.get("name") == Some(&parts[2])).map(|row| Shape::shown(row, kind));
+            }
             // The schema is not there, or closed to us: the relation's own message says more.
             Err(error) if error.kind == ErrorKind::NotFound => break,
             Err(error) => return Err(error),
@@ -253,23 +316,51 @@ async fn relation_shape(server: &Server, session: &Session, relation: &Relation,
             break;
         }
     }
-    let Some((kind, change_tracking, rows_estimate)) = found else {
-        return Err(not_there(server, session, relation, &parts).await);
-    };
-    let what = if kind == RelationKind::View { "VIEW" } else { "TABLE" };
-    let described = look(session, &format!("DESCRIBE {what} {from}"), &[], &doing).await?;
-    let columns = described.iter().map(SourceColumn::described).collect();
-    let primary_key =
-        if whole && kind == RelationKind::Table { keys(session, &from, &doing).await? } else { Vec::new() };
-    Ok(Shape { kind, from, columns, primary_key, change_tracking, rows_estimate })
+    let Some(mut shape) = found else { return Ok(None) };
+    let what = if shape.view { "VIEW" } else { "TABLE" };
+    shape.columns = columns_of(session, what, &from, doing).await?;
+    if whole && shape.kind == RelationKind::Table {
+        shape.primary_key = keys(session, &from, doing).await?;
+    }
+    shape.from = from;
+    Ok(Some(shape))
 }
 
-/// What SHOW says of a relation. Tables that Snowflake fills itself are read like views.
-fn facts(row: Row<'_>, kind: RelationKind) -> (RelationKind, bool, Option<u64>) {
-    let yes = |name: &str| row.get(name).is_some_and(|value| matches!(value, "Y" | "ON" | "true"));
-    let closed = yes("is_external") || yes("is_dynamic") || yes("is_event");
-    let kind = if closed { RelationKind::View } else { kind };
-    (kind, yes("change_tracking"), row.get("rows").and_then(|rows| rows.parse().ok()))
+/// The columns of a table or view.
+pub(super) async fn columns_of(session: &Session, what: &str, from: &str, doing: &str) -> Result<Vec<SourceColumn>> {
+    let described = look(session, &format!("DESCRIBE {what} {from}"), &[], doing).await?;
+    Ok(described.iter().map(SourceColumn::described).collect())
+}
+
+impl Shape {
+    fn bare(kind: RelationKind) -> Self {
+        Self {
+            kind,
+            from: String::new(),
+            columns: Vec::new(),
+            primary_key: Vec::new(),
+            change_tracking: false,
+            history_days: None,
+            rows_estimate: None,
+            made: None,
+            stream: None,
+            view: kind == RelationKind::View,
+        }
+    }
+
+    /// What SHOW says of a relation. Tables that Snowflake fills itself are read like views.
+    fn shown(row: Row<'_>, kind: RelationKind) -> Self {
+        let yes = |name: &str| row.get(name).is_some_and(|value| matches!(value, "Y" | "ON" | "true"));
+        let closed = yes("is_external") || yes("is_dynamic") || yes("is_event");
+        Self {
+            kind: if closed { RelationKind::View } else { kind },
+            change_tracking: yes("change_tracking"),
+            history_days: row.get("retention_time").and_then(|days| days.parse().ok()),
+            rows_estimate: row.get("rows").and_then(|rows| rows.parse().ok()),
+            made: row.get("created_on").and_then(|made| parse_timestamptz(made).ok()),
+            ..Self::bare(kind)
+        }
+    }
 }
 
 async fn keys(session: &Session, from: &str, doing: &str) -> Result<Vec<String>> {
@@ -283,13 +374,6 @@ async fn keys(session: &Session, from: &str, doing: &str) -> Result<Vec<String>>
 }
 
 async fn not_there(server: &Server, session: &Session, relation: &Relation, parts: &[String; 3]) -> Error {
-    let sql = format!("SHOW STREAMS LIKE {} IN SCHEMA {}", literal(&parts[2]), dotted(&parts[..2]));
-    if let Ok(rows) = look(session, &sql, &[], "look for streams").await
-        && rows.iter().any(|row| row.get("name") == Some(&parts[2]))
-    {
-        return Error::config(format!("{relation} is a stream, and streams are not read yet"))
-            .hint("name the table or view below it");
-    }
     let near = near_names(server, session, relation).await;
     let near: Vec<&str> = near.iter().map(String::as_str).collect();
     Error::new(ErrorKind::NotFound, format!("{relation} is not there, or not for this role"))
@@ -329,6 +413,5 @@ async fn query_shape(session: &Session, query: &str) -> Result<Shape> {
                 .hint("give each column its own name with AS"));
         }
     }
-    let kind = RelationKind::Query;
-    Ok(Shape { kind, from, columns, primary_key: Vec::new(), change_tracking: false, rows_estimate: None })
+    Ok(Shape { from, columns, ..Shape::bare(RelationKind::Query) })
 }

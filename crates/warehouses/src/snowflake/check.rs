@@ -61,6 +61,18 @@ async fn read(server: &Server, session: &Session, source: &Source, columns: &[St
     if let Source::Relation(relation) = source {
         findings.extend(readable(server, session, relation, &shape.from).await?);
     }
+    if let Some(stream) = &shape.stream {
+        if stream.stale {
+            let gone = stream.gone(None);
+            findings.push(Finding::critical("stale_stream", gone.message, stream.anew()));
+        } else if let Some(mut finding) =
+            readable(server, session, &Relation(stream.name.to_vec()), &stream.quoted()).await?
+        {
+            let role = server.role().map_or_else(|| "<role>".to_owned(), |role| Snowflake.quote(role));
+            finding.fix = format!("GRANT SELECT ON STREAM {} TO ROLE {role};", stream.quoted());
+            findings.push(finding);
+        }
+    }
     Ok(findings)
 }
 

@@ -30,6 +30,16 @@ impl Refusal {
         self.sql_state.starts_with("22") || matches!(self.number(), 100_000..=100_999)
     }
 
+    /// History that has expired, or never was. Only the first has a number in Snowflake's documents.
+    fn history_gone(&self) -> bool {
+        let says = |words: &str| self.message.contains(words);
+        self.number() == 707
+            || says("Time travel data is not available")
+            || says("missing for the time range requested")
+            || says("cannot read from stream")
+            || (self.message.to_lowercase().contains("stream") && says("stale"))
+    }
+
     /// Codes of a session that is over; a new login helps.
     pub(super) fn session_gone(&self) -> bool {
         matches!(self.number(), 390_104 | 390_110 | 390_111 | 390_113 | 390_114 | 390_115)
@@ -62,6 +72,11 @@ impl Refusal {
     fn sorted(&self) -> (ErrorKind, &'static str, &'static str) {
         use ErrorKind as K;
         match (self.number(), self.sql_state.as_str()) {
+            _ if self.history_gone() => (
+                K::HistoryGone,
+                "the history does not reach back that far",
+                "one full read helps; a longer DATA_RETENTION_TIME_IN_DAYS, or more frequent runs, keep it from happening again",
+            ),
             (904, _) => (K::SchemaChanged, "a column is not there", "run `tidegate check`"),
             (2_003 | 2_043, _) | (_, "42S02") => (
                 K::NotFound,
@@ -143,6 +158,14 @@ mod tests {
         assert_eq!(kind("390422", ""), ErrorKind::Unauthorized);
         assert_eq!(kind("001003", "42000"), ErrorKind::BadRequest);
         assert_eq!(kind("300002", "58000"), ErrorKind::Unavailable);
+        assert_eq!(kind("000707", "02000"), ErrorKind::HistoryGone);
+        for words in [
+            "Change tracking is not enabled or has been missing for the time range requested on table 'T'.",
+            "Base table 'D.S.T' dropped, cannot read from stream 'D.S.X'.",
+            "Stream X has become stale",
+        ] {
+            assert_eq!(refusal("091901", "55000", words).error("read t").kind, ErrorKind::HistoryGone, "{words}");
+        }
     }
 
     #[test]

@@ -2,21 +2,24 @@
 //! writes are one transaction with the fence row changed last. tidegate's own tables (`FENCE`, `SPAN`) stand in the
 //! work schema of the connection's database.
 //!
-//! Not there yet, and refused: change tracking and streams. docs/snowflake.md has the list.
+//! What is not there stands in docs/snowflake.md.
 
 mod catalog;
 mod check;
 mod config;
 mod decode;
 mod errors;
+mod history;
 mod load;
 mod order;
+mod outbox;
 mod read;
 mod records;
 mod rows;
 mod server;
 pub mod setup;
 mod stream;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -30,7 +33,9 @@ use async_trait::async_trait;
 use tidegate_model::change::{Change, Outcome};
 use tidegate_model::finding::Finding;
 use tidegate_model::page::{Page, Pages};
-use tidegate_model::ports::{Entry, Load, Loaded, Need, Place, ReadAsk, Warehouse, WarehouseAbilities};
+use tidegate_model::ports::{
+    Drained, Entry, Load, Loaded, Need, Outbox, Place, ReadAsk, Warehouse, WarehouseAbilities,
+};
 use tidegate_model::record::Key;
 use tidegate_model::schema::{Relation, RelationSchema, Source};
 use tidegate_model::span::{CursorPoint, Fence, OpId};
@@ -73,9 +78,9 @@ impl Warehouse for Snowflake {
         WarehouseAbilities {
             write: self.server.write,
             conditional: true,
-            tracking: false,
-            stream: false,
-            time_travel: false,
+            tracking: true,
+            stream: true,
+            time_travel: true,
         }
     }
 
@@ -110,6 +115,30 @@ impl Warehouse for Snowflake {
         let bound = read::bound(&session, &shape, source, column, key).await?;
         self.server.keep(session);
         Ok(bound)
+    }
+
+    async fn mark(&self, source: &Source) -> Result<String> {
+        let session = self.server.session().await?;
+        let shape = catalog::shape(&self.server, &session, source, false).await?;
+        let mark = history::mark(&session, &shape, source).await?;
+        self.server.keep(session);
+        Ok(mark)
+    }
+
+    async fn changed(&self, source: &Source, since: &str, to: &str) -> Result<bool> {
+        let session = self.server.session().await?;
+        let shape = catalog::shape(&self.server, &session, source, false).await?;
+        let changed = history::changed(&session, &shape, source, since, to).await?;
+        self.server.keep(session);
+        Ok(changed)
+    }
+
+    async fn drain(&self, outbox: &Outbox, fence: &Fence) -> Result<Drained> {
+        outbox::drain(&self.server, outbox, fence).await
+    }
+
+    async fn trim(&self, outbox: &Outbox, through: u64, fence: &Fence) -> Result<()> {
+        outbox::trim(&self.server, outbox, through, fence).await
     }
 
     async fn read(&self, ask: ReadAsk) -> Result<Pages> {

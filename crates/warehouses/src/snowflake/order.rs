@@ -1,7 +1,7 @@
 //! The order of keys and cursors, as SQL. Texts compare by their bytes: that is Snowflake's own order where a column
 //! has no collation, and is asked for by name where it has one.
 
-use tidegate_model::ports::{ReadMode, no_history};
+use tidegate_model::ports::ReadMode;
 use tidegate_model::record::Key;
 use tidegate_model::schema::Source;
 use tidegate_model::span::CursorPoint;
@@ -11,6 +11,7 @@ use tidegate_model::{Error, ErrorKind, Result};
 use super::catalog::{Shape, SourceColumn};
 use super::types::Kind;
 use super::wire::Bind;
+use super::{history, outbox};
 
 /// A piece of SQL with the values that its question marks stand for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -49,7 +50,12 @@ pub(super) fn clauses(shape: &Shape, source: &Source, mode: &ReadMode) -> Result
                 },
             }
         }
-        ReadMode::Changes { .. } | ReadMode::Outbox { .. } => return Err(no_history()),
+        ReadMode::Changes { key, .. } => {
+            Clauses { sql: history::halves(shape.column(key, source)?), binds: Vec::new() }
+        }
+        ReadMode::Outbox { key, through, .. } => {
+            Clauses { sql: outbox::net(shape.column(key, source)?), binds: vec![Bind(through.to_string())] }
+        }
         ReadMode::Cursor { column, key, from, to } => {
             let (column, key) = (shape.column(column, source)?, shape.column(key, source)?);
             window(column, key, from.as_ref(), to)?

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use tidegate_model::cells::value_at;
-use tidegate_model::page::{Page, Pages};
-use tidegate_model::ports::ReadAsk;
+use tidegate_model::page::{DELETED, Page, Pages};
+use tidegate_model::ports::{Outbox, ReadAsk, ReadMode};
 use tidegate_model::record::Key;
 use tidegate_model::schema::Source;
 use tidegate_model::span::CursorPoint;
 use tidegate_model::value::Value;
-use tidegate_model::{Error, Instant, Result};
+use tidegate_model::{Error, ErrorKind, Instant, Result};
 
 use super::catalog::{Shape, SourceColumn, shape, title};
 use super::decode::Wanted;
@@ -19,6 +19,7 @@ use super::rows::{PIECE_BYTES_MAX, Piece, cell_text, unfolded};
 use super::server::{Server, look};
 use super::stream::pages;
 use super::wire::{Answer, Bind, Session, Statement};
+use super::{history, outbox};
 use crate::builder::PageMaker;
 
 /// Longest read: an hour of sorting is a warehouse too small, or a key to cluster by.
@@ -30,14 +31,47 @@ pub(super) async fn read(server: &Arc<Server>, ask: ReadAsk) -> Result<Pages> {
     let shape = shape(server, &session, &ask.source, false).await?;
     let find = |name: &String| shape.column(name, &ask.source);
     let columns = ask.columns.iter().map(find).collect::<Result<Vec<_>>>()?;
-    let Clauses { sql, binds } = clauses(&shape, &ask.source, &ask.mode)?;
-    let sql = format!("SELECT {} FROM {}{sql}", list(&columns), shape.from);
     let doing = format!("read {}", title(&ask.source));
-    let answer = run(&session, &sql, &binds, &doing).await?;
+    let Clauses { sql, binds } = clauses(&shape, &ask.source, &ask.mode)?;
+    let wants = &columns;
+    let asked = match &ask.mode {
+        ReadMode::Full { at: Some(mark), .. } => {
+            format!("SELECT {} FROM {}", list(wants), history::pinned(&shape, mark)?)
+        }
+        ReadMode::Changes { from, to, .. } => {
+            let window = history::window(&shape, &ask.source, from, to)?;
+            format!("SELECT {}, {} FROM {window}", list(wants), history::LEFT)
+        }
+        ReadMode::Outbox { outbox, .. } => waiting(server, &session, outbox, wants, &doing).await?,
+        _ => format!("SELECT {} FROM {}", list(wants), shape.from),
+    };
+    let answer = run(&session, &format!("{asked}{sql}"), &binds, &doing).await?;
     // The rest of the result does not need the session, but to renew its addresses, and that any session can.
     server.keep(session);
-    let wanted = wanted(&answer, &columns);
+    let mut wanted = wanted(&answer, &columns);
+    wanted.extend(answer.columns.get(columns.len()).map(|row| Wanted { name: DELETED.into(), ..Wanted::of_row(row) }));
     Ok(pages(answer, wanted, ask.page_rows, &doing))
+}
+
+/// What waits in an outbox. A column that the source got since the last move is NULL there.
+async fn waiting(
+    server: &Server,
+    session: &Session,
+    outbox: &Outbox,
+    columns: &[&SourceColumn],
+    doing: &str,
+) -> Result<String> {
+    let table = outbox::table(server, outbox)?;
+    let Some(known) = outbox::known(session, &table, doing).await? else {
+        return Err(Error::new(ErrorKind::HistoryGone, format!("{doing}: the outbox {table} is not there any more"))
+            .hint("what it held is lost; one full read helps"));
+    };
+    let one = |column: &&SourceColumn| match known.iter().any(|known| known.name == column.name) {
+        true => column.quoted(),
+        false => format!("CAST(NULL AS {}) AS {}", column.native, column.quoted()),
+    };
+    let list: Vec<String> = columns.iter().map(one).collect();
+    Ok(format!("SELECT {}, {} FROM {table}", list.join(", "), outbox::LEFT))
 }
 
 async fn run(session: &Session, sql: &str, binds: &[Bind], doing: &str) -> Result<Answer> {
@@ -160,7 +194,7 @@ pub(super) async fn bound(
     match (value_at(&page.rows, 0, 0), value_at(&page.rows, 1, 0)) {
         // A value that we cannot hold exactly cannot be a bound either.
         (Value::Null, _) => Err(Error::new(
-            tidegate_model::ErrorKind::Data,
+            ErrorKind::Data,
             format!("{doing}: the greatest value of {} does not fit {}", column.name, column.logical()),
         )
         .hint("take `query:` and cast the cursor to fewer digits, such as TIMESTAMP_NTZ(6)")),

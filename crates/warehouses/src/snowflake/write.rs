@@ -104,11 +104,16 @@ impl<'a> Txn<'a> {
         Ok(())
     }
 
+    /// The role that lacks something, for messages.
+    pub(super) fn role(&self) -> &str {
+        self.server.role().unwrap_or("<role>")
+    }
+
     fn lacks_schema(&self, error: Error) -> Error {
         if !matches!(error.kind, ErrorKind::Forbidden | ErrorKind::NotFound) {
             return error;
         }
-        let role = self.server.role().unwrap_or("<role>");
+        let role = self.role();
         let work = &self.work;
         error.hint(format!("CREATE SCHEMA {work}; GRANT USAGE, CREATE TABLE ON SCHEMA {work} TO ROLE {role};"))
     }
@@ -199,8 +204,16 @@ impl<'a> Txn<'a> {
         }
     }
 
-    /// `Some` if somebody else has carried the operation out.
-    async fn seal<T: Serialize + DeserializeOwned>(&self, op: &OpId, result: &T) -> Result<Option<T>> {
+    /// Takes the fence and commits: for what needs no span row, since it may be repeated.
+    pub(super) async fn close(self) -> Result<()> {
+        match self.hold().await {
+            Ok(()) => self.commit().await,
+            Err(error) => Err(self.give_up(error).await),
+        }
+    }
+
+    /// Takes the fence: from here on nobody passes us.
+    async fn hold(&self) -> Result<()> {
         let Fence { sync, store, epoch } = &self.fence;
         let sql = format!(
             "UPDATE {} SET \"EPOCH\" = CAST(? AS NUMBER(19,0)) WHERE \"SYNC\" = ? AND \"STORE\" = ? AND \"EPOCH\" <= CAST(? AS NUMBER(19,0))",
@@ -213,6 +226,12 @@ impl<'a> Txn<'a> {
         if changed == 0 || held.is_none() {
             return Err(Error::new(ErrorKind::Locked, "the fence row was taken away while the write was under way"));
         }
+        Ok(())
+    }
+
+    /// `Some` if somebody else has carried the operation out.
+    async fn seal<T: Serialize + DeserializeOwned>(&self, op: &OpId, result: &T) -> Result<Option<T>> {
+        self.hold().await?;
         if let Some(before) = self.told(op).await? {
             return Ok(Some(before));
         }
@@ -220,7 +239,7 @@ impl<'a> Txn<'a> {
             .map_err(|error| Error::internal("a span row cannot be written").cause(error))?;
         let sql =
             format!("INSERT INTO {} (\"OP\", \"SYNC\", \"RESULT\", \"AT\") SELECT ?, ?, ?, SYSDATE()", self.spans);
-        let binds = [Bind(op.0.clone()), Bind(sync.clone()), Bind(text)];
+        let binds = [Bind(op.0.clone()), Bind(self.fence.sync.clone()), Bind(text)];
         self.run(&sql, &binds, OWN_S_MAX, "write the span row").await?;
         Ok(None)
     }

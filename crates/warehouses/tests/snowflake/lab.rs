@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use async_trait::async_trait;
 use base64::Engine;
 use serde_json::{Value as Json, json};
-use tidegate_model::ports::Warehouse;
+use tidegate_model::cells::value_at;
+use tidegate_model::ports::{ReadAsk, Warehouse};
 use tidegate_model::schema::Relation;
-use tidegate_model::value::Type;
-use tidegate_testkit::warehouse_suite::Lab;
+use tidegate_model::value::{Type, Value};
+use tidegate_testkit::warehouse_suite::{HistoryLab, Lab};
 use tidegate_warehouses::{OpenContext, open};
 
 /// An account of the emulator, and a session of its owner.
@@ -149,4 +150,40 @@ impl Lab for Emulated {
     fn numbers(&self, last: usize) -> String {
         format!("SELECT SEQ4() + 1 AS n FROM TABLE(GENERATOR(ROWCOUNT => {last}))")
     }
+}
+
+#[async_trait]
+impl HistoryLab for Emulated {
+    async fn track(&self, table: &str) {
+        self.exec(&format!("ALTER TABLE \"LAB\".\"PUBLIC\".\"{table}\" SET CHANGE_TRACKING = TRUE")).await;
+    }
+
+    /// The account's clock is put forward: nobody waits.
+    async fn pass_lag(&self) {
+        self.advance(90).await;
+    }
+}
+
+impl Emulated {
+    /// Puts the account's clock forward.
+    pub async fn advance(&self, seconds: u32) {
+        self.exec(&format!("CALL STAND_IN$ADVANCE({seconds})")).await;
+    }
+}
+
+/// Rows of a read, sorted, each as its cells with blanks between.
+pub async fn rows(warehouse: &dyn Warehouse, ask: ReadAsk) -> Vec<String> {
+    let mut pages = warehouse.read(ask).await.expect("a read");
+    let mut found = Vec::new();
+    while let Some(page) = pages.next().await.expect("a page") {
+        for row in 0..page.len() {
+            let cell = |at| match value_at(&page.rows, at, row) {
+                Value::Null => "NULL".to_owned(),
+                value => value.to_string(),
+            };
+            found.push((0..page.rows.num_columns()).map(cell).collect::<Vec<_>>().join(" "));
+        }
+    }
+    found.sort();
+    found
 }
