@@ -6,6 +6,7 @@
 //! the connector that speaks to it: what the platform does is said twice, so that a misreading on one side shows.
 
 pub mod frame;
+pub mod planhat;
 
 pub use frame::call::{Call, Reply};
 pub use frame::chance::Chance;
