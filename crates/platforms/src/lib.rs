@@ -3,5 +3,6 @@
 
 pub mod hub;
 pub mod list;
+pub mod planhat;
 
 pub use list::{Connector, OpenContext, kinds, open};

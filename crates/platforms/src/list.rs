@@ -26,8 +26,10 @@ pub struct Connector {
 }
 
 /// All of them.
-pub const LIST: &[Connector] =
-    &[Connector { kind: "hub", schema: crate::hub::config_schema, open: crate::hub::open_platform }];
+pub const LIST: &[Connector] = &[
+    Connector { kind: "hub", schema: crate::hub::config_schema, open: crate::hub::open_platform },
+    Connector { kind: "planhat", schema: crate::planhat::config_schema, open: crate::planhat::open_platform },
+];
 
 /// Opens a platform by its type and configuration (secrets filled in, `type` and common keys may be among it).
 pub fn open(kind: &str, config: &serde_json::Value, context: &OpenContext) -> Result<Arc<dyn Platform>> {

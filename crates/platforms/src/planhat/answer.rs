@@ -1,0 +1,251 @@
+//! The answer of a bulk upsert, turned into what was said of each record. Pure.
+//!
+//! Documented are counts, `insertsKeys` and `updatesKeys` (with `_id`, and `externalId` when it was sent), `modified`,
+//! and arrays of errors. What stands in an error's item is not: it is matched by whichever keys are found in it, and a
+//! record that nobody mentions is settled by counting, or is refused rather than believed.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Map, Value as Json};
+
+/// The keys under which a record was sent.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sent {
+    pub(super) id: Option<String>,
+    pub(super) external: Option<String>,
+    pub(super) source: Option<String>,
+    pub(super) email: Option<String>,
+    /// It was thought to be there.
+    pub(super) update: bool,
+}
+
+/// What was said of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Said {
+    /// Made, with its id where that can be told.
+    Created(Option<String>),
+    /// Changed.
+    Updated(Option<String>),
+    /// It held all of it.
+    Same(Option<String>),
+    /// Not taken, and why; `insert`: it would have been made.
+    Refused { insert: bool, permission: bool, why: String },
+    /// Not mentioned, and nothing can be concluded.
+    Silent(String),
+}
+
+/// Names of the keys in Planhat's objects, with ours.
+const KEYS: [&str; 4] = ["_id", "externalId", "sourceId", "email"];
+/// Names under which an error's item may keep the record.
+const NESTED: [&str; 5] = ["item", "record", "object", "keys", "data"];
+/// Names under which an error's item may keep its reason.
+const REASONS: [&str; 5] = ["message", "error", "reason", "msg", "description"];
+/// Characters of a reason that are kept.
+const REASON_MAX: usize = 300;
+
+/// Finds records by their keys.
+struct Index<'a>(HashMap<(usize, String), usize>, &'a [Sent]);
+
+impl<'a> Index<'a> {
+    fn new(sent: &'a [Sent]) -> Self {
+        let mut map = HashMap::with_capacity(sent.len() * 2);
+        for (at, record) in sent.iter().enumerate() {
+            let keys = [&record.id, &record.external, &record.source, &record.email];
+            for (kind, key) in keys.into_iter().enumerate() {
+                if let Some(key) = key {
+                    map.entry((kind, folded(key))).or_insert(at);
+                }
+            }
+        }
+        Self(map, sent)
+    }
+
+    fn find(&self, json: &Json) -> Option<usize> {
+        let object = json.as_object()?;
+        let direct = KEYS.iter().enumerate().find_map(|(kind, key)| {
+            let value = object.get(*key)?.as_str()?;
+            self.0.get(&(kind, folded(value))).copied()
+        });
+        direct.or_else(|| NESTED.iter().find_map(|name| self.find(object.get(*name)?)))
+    }
+
+    /// By its position, where an error's item has one.
+    fn at(&self, json: &Json) -> Option<usize> {
+        let at = json.get("index")?.as_u64()?;
+        usize::try_from(at).ok().filter(|at| *at < self.1.len())
+    }
+}
+
+/// Planhat may trim keys and change the case of letters.
+fn folded(key: &str) -> String {
+    key.trim().to_lowercase()
+}
+
+fn reason(json: &Json) -> String {
+    let text = match json {
+        Json::String(text) => Some(text.clone()),
+        Json::Object(object) => REASONS.iter().find_map(|name| match object.get(*name)? {
+            Json::String(text) => Some(text.clone()),
+            other => Some(reason(other)).filter(|text| !text.is_empty()),
+        }),
+        _ => None,
+    };
+    text.unwrap_or_default().chars().filter(|c| !c.is_control()).take(REASON_MAX).collect()
+}
+
+fn array<'j>(answer: &'j Map<String, Json>, name: &str) -> &'j [Json] {
+    answer.get(name).and_then(Json::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn id(json: &Json) -> Option<String> {
+    json.get("_id").and_then(Json::as_str).map(str::to_owned)
+}
+
+/// Whether any record was refused by name or taken: then the answer is one by one. Otherwise the call as a whole was.
+pub(super) fn speaks(answer: &Map<String, Json>) -> bool {
+    let counted = ["created", "updated", "nonupdates"].iter().any(|name| answer.get(*name).is_some_and(Json::is_u64));
+    counted || answer.keys().any(|name| errors(name))
+}
+
+fn errors(name: &str) -> bool {
+    name.to_lowercase().ends_with("errors")
+}
+
+/// What an answer says of each record; `None` if all that it says is that something, it does not say what, is wrong:
+/// nothing was taken then.
+pub(super) fn read(answer: &Map<String, Json>, sent: &[Sent]) -> Option<Vec<Said>> {
+    let index = Index::new(sent);
+    let mut said: Vec<Option<Said>> = vec![None; sent.len()];
+    let mut nameless: Vec<String> = Vec::new();
+    for (name, list) in answer.iter().filter(|(name, _)| errors(name)) {
+        let (insert, permission) = (name == "createdErrors", name == "permissionErrors");
+        for item in list.as_array().into_iter().flatten() {
+            match index.find(item).or_else(|| index.at(item)) {
+                Some(at) => said[at] = Some(Said::Refused { insert, permission, why: reason(item) }),
+                None => nameless.push(reason(item)),
+            }
+        }
+    }
+    let modified: HashSet<&str> = array(answer, "modified").iter().filter_map(Json::as_str).collect();
+    let mut take = |list: &str, make: &dyn Fn(Option<String>) -> Said| {
+        for item in array(answer, list) {
+            if let Some(at) = index.find(item)
+                && said[at].is_none()
+            {
+                said[at] = Some(make(id(item)));
+            }
+        }
+    };
+    take("insertsKeys", &Said::Created);
+    take("updatesKeys", &|id| match &id {
+        Some(text) if !modified.contains(text.as_str()) => Said::Same(id),
+        _ => Said::Updated(id),
+    });
+    let taken = said.iter().any(|one| one.as_ref().is_some_and(|one| !matches!(one, Said::Refused { .. })));
+    if !taken && !nameless.is_empty() && counts(answer) == (0, 0, 0) && said.iter().all(Option::is_none) {
+        return None;
+    }
+    rest(answer, sent, said, &modified, &nameless)
+}
+
+fn counts(answer: &Map<String, Json>) -> (u64, u64, u64) {
+    let count = |name: &str| answer.get(name).and_then(Json::as_u64).unwrap_or(0);
+    (count("created"), count("updated"), count("nonupdates"))
+}
+
+/// Settles those that no list mentions.
+fn rest(
+    answer: &Map<String, Json>,
+    sent: &[Sent],
+    mut said: Vec<Option<Said>>,
+    modified: &HashSet<&str>,
+    nameless: &[String],
+) -> Option<Vec<Said>> {
+    // An update may be known by its id alone.
+    for (said, record) in said.iter_mut().zip(sent).filter(|(said, _)| said.is_none()) {
+        if let Some(id) = record.id.as_ref().filter(|id| modified.contains(id.as_str())) {
+            *said = Some(Said::Updated(Some(id.clone())));
+        }
+    }
+    let tally = |test: &dyn Fn(&Said) -> bool| said.iter().flatten().filter(|one| test(one)).count() as u64;
+    let (created, updated, same) = counts(answer);
+    let created = created.saturating_sub(tally(&|one| matches!(one, Said::Created(_))));
+    let updated = updated.saturating_sub(tally(&|one| matches!(one, Said::Updated(_))));
+    let same = same.saturating_sub(tally(&|one| matches!(one, Said::Same(_))));
+    let open: Vec<usize> = (0..sent.len()).filter(|at| said[*at].is_none()).collect();
+    let whole = nameless.is_empty() && created + updated + same == open.len() as u64;
+    for at in &open {
+        let id = sent[*at].id.clone();
+        said[*at] = Some(if whole && created + updated == 0 {
+            Said::Same(id)
+        } else if whole && sent[*at].update {
+            Said::Updated(id)
+        } else if whole {
+            Said::Created(None)
+        } else if nameless.len() == open.len() {
+            Said::Refused { insert: false, permission: false, why: nameless.first().cloned().unwrap_or_default() }
+        } else {
+            Said::Silent(nameless.first().cloned().unwrap_or_default())
+        });
+    }
+    said.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn sent(external: &str) -> Sent {
+        Sent { external: Some(external.to_owned()), ..Sent::default() }
+    }
+
+    fn told(answer: Json, records: &[Sent]) -> Option<Vec<Said>> {
+        read(answer.as_object().expect("an object"), records)
+    }
+
+    fn some(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    #[test]
+    fn each_record_has_its_own_answer() {
+        let records = [sent("a"), sent("b"), sent("c"), Sent { id: some("4"), update: true, ..Sent::default() }];
+        let answer = json!({
+            "created": 1, "updated": 1, "nonupdates": 1, "insertsKeys": [{"_id": "1", "externalId": " A"}],
+            "updatesKeys": [{"_id": "2", "externalId": "b"}, {"_id": "4"}], "modified": ["4"],
+            "createdErrors": [{"item": {"externalId": "c"}, "error": {"message": "name is required"}}],
+            "permissionErrors": [], "upsertedIds": ["1"],
+        });
+        let refused = Said::Refused { insert: true, permission: false, why: "name is required".to_owned() };
+        let expected = [Said::Created(some("1")), Said::Same(some("2")), refused, Said::Updated(some("4"))];
+        assert_eq!(told(answer, &records).expect("told"), expected);
+    }
+
+    #[test]
+    fn what_no_list_mentions_is_counted_or_not_believed() {
+        let records = [sent("a"), sent("b")];
+        let same = told(json!({"created": 0, "updated": 0, "nonupdates": 2}), &records).expect("told");
+        assert_eq!(same, [Said::Same(None), Said::Same(None)]);
+        let new = told(json!({"created": 2, "insertsKeys": [{"_id": "1"}, {"_id": "2"}]}), &records).expect("told");
+        assert_eq!(new, [Said::Created(None), Said::Created(None)]);
+        // One too few: a record vanished, and nobody says which.
+        let one =
+            told(json!({"created": 1, "insertsKeys": [{"_id": "1", "externalId": "a"}]}), &records).expect("told");
+        assert_eq!(one, [Said::Created(some("1")), Said::Silent(String::new())]);
+        let mixed = json!({"created": 0, "nonupdates": 1, "createdErrors": ["bad"]});
+        assert!(matches!(told(mixed, &records).expect("told")[0], Said::Silent(_)));
+    }
+
+    #[test]
+    fn errors_without_names_are_for_all_that_are_left_or_for_the_whole_call() {
+        let records = [sent("a"), sent("b")];
+        let half = json!({"created": 1, "insertsKeys": [{"_id": "1", "externalId": "b"}], "createdErrors": ["bad"]});
+        let half = told(half, &records).expect("told");
+        assert_eq!(half[0], Said::Refused { insert: false, permission: false, why: "bad".to_owned() });
+        assert_eq!(told(json!({"created": 0, "createdErrors": ["bad"]}), &records), None, "to be split");
+        let by_place = json!({"createdErrors": [{"index": 1, "error": "bad"}], "created": 1});
+        assert!(matches!(told(by_place, &records).expect("told")[1], Said::Refused { .. }));
+        assert!(!speaks(json!({"message": "no"}).as_object().expect("an object")));
+    }
+}

@@ -1,0 +1,237 @@
+//! Values to JSON and back, held against the rules of the field. What does not fit is a reject that names field and
+//! rule, never the value; nothing is cut or rounded.
+
+use serde_json::{Number, Value as Json};
+use tidegate_model::cells::json_value;
+use tidegate_model::change::FieldReject;
+use tidegate_model::schema::Case;
+use tidegate_model::time;
+use tidegate_model::value::{Decimal, Type, Value};
+
+use super::models::{Field, Wire};
+
+/// Digits that a number of JavaScript keeps exactly.
+const DIGITS_MAX: usize = 15;
+/// Whole numbers that a number of JavaScript keeps exactly.
+const WHOLE_MAX: u64 = 1 << 53;
+
+fn reject(field: &Field, rule: &str, reason: impl Into<String>) -> FieldReject {
+    FieldReject::field(field.name(), rule, reason)
+}
+
+fn wrong(field: &Field, value: &Value) -> FieldReject {
+    let (name, logical) = (field.name(), field.schema.logical);
+    reject(field, "wrong_type", format!("{name} takes {logical}, not {}", value.type_name()))
+}
+
+/// A value as Planhat takes it. References and NULL are the caller's.
+pub(super) fn encode(field: &Field, value: &Value) -> Result<Json, FieldReject> {
+    match field.schema.logical {
+        Type::Text => text(field, value).map(Json::String),
+        Type::Bool => match value {
+            Value::Bool(b) => Ok(Json::Bool(*b)),
+            _ => Err(wrong(field, value)),
+        },
+        Type::Int64 => whole(field, value),
+        Type::Decimal { .. } | Type::Float64 => number(field, value),
+        Type::Date => day(field, value),
+        Type::Timestamp | Type::TimestampTz => match value {
+            Value::TimestampTz(us) | Value::Timestamp(us) => Ok(Json::String(moment(*us))),
+            Value::Date(days) => Ok(Json::String(moment(i64::from(*days) * 86_400_000_000))),
+            _ => Err(wrong(field, value)),
+        },
+        Type::List => match value {
+            Value::List(items) => Ok(Json::Array(items.iter().map(Value::to_json).collect())),
+            _ => Err(wrong(field, value)),
+        },
+        Type::Json => match value {
+            Value::Json(text) => serde_json::from_str(text).map_err(|_| wrong(field, value)),
+            Value::List(_) => Ok(value.to_json()),
+            _ => Err(wrong(field, value)),
+        },
+        Type::Time | Type::Binary => Err(wrong(field, value)),
+    }
+}
+
+/// A text in the field's normal form.
+pub(super) fn normal(field: &Field, text: &str) -> String {
+    let form = &field.schema.normal;
+    let text = if form.trim { text.trim() } else { text };
+    match form.case {
+        Some(Case::Lower) => text.to_lowercase(),
+        Some(Case::Upper) => text.to_uppercase(),
+        None => text.to_owned(),
+    }
+}
+
+fn text(field: &Field, value: &Value) -> Result<String, FieldReject> {
+    let Value::Text(given) = value else { return Err(wrong(field, value)) };
+    let (text, name) = (normal(field, given), field.name());
+    if !field.schema.one_of.is_empty() && !field.schema.one_of.contains(&text) {
+        return Err(reject(field, "enum", format!("{name} takes only {}", field.schema.one_of.join(", "))));
+    }
+    if field.none_of.iter().any(|one| one.eq_ignore_ascii_case(text.trim())) {
+        return Err(reject(field, "reserved", format!("{name} does not take {}", field.none_of.join(", "))));
+    }
+    if field.pattern.as_ref().is_some_and(|pattern| !pattern.is_match(&text)) {
+        let pattern = field.schema.pattern.as_deref().unwrap_or("");
+        return Err(reject(field, "pattern", format!("{name} does not match {pattern}")));
+    }
+    Ok(text)
+}
+
+fn digits(field: &Field, number: &Decimal) -> Result<Json, FieldReject> {
+    let plain = number.normalized();
+    if plain.digits() > DIGITS_MAX {
+        let name = field.name();
+        let reason = format!("{name} has {} digits; Planhat's numbers keep {DIGITS_MAX} exactly", plain.digits());
+        return Err(reject(field, "too_precise", reason));
+    }
+    serde_json::from_str::<Number>(&plain.to_string())
+        .map(Json::Number)
+        .map_err(|_| reject(field, "wrong_type", format!("{} is no number", field.name())))
+}
+
+fn number(field: &Field, value: &Value) -> Result<Json, FieldReject> {
+    match value {
+        Value::Int(n) => digits(field, &Decimal::from_i128(i128::from(*n), 0)),
+        Value::Decimal(number) => digits(field, number),
+        Value::Float(x) => Number::from_f64(*x).map(Json::Number).ok_or_else(|| wrong(field, value)),
+        _ => Err(wrong(field, value)),
+    }
+}
+
+fn whole(field: &Field, value: &Value) -> Result<Json, FieldReject> {
+    let whole = match value {
+        Value::Int(n) => Some(*n),
+        Value::Decimal(number) => number.rescale(0).and_then(|number| number.to_string().parse().ok()),
+        _ => None,
+    };
+    let Some(whole) = whole else { return Err(wrong(field, value)) };
+    let name = field.name();
+    if let Some((least, most)) = field.schema.range
+        && !(least..=most).contains(&whole)
+    {
+        return Err(reject(field, "range", format!("{name} takes numbers from {least} to {most}")));
+    }
+    if whole.unsigned_abs() > WHOLE_MAX {
+        return Err(reject(
+            field,
+            "too_precise",
+            format!("{name} is larger than the numbers that Planhat keeps exactly"),
+        ));
+    }
+    Ok(Json::Number(whole.into()))
+}
+
+fn day(field: &Field, value: &Value) -> Result<Json, FieldReject> {
+    let Value::Date(days) = value else { return Err(wrong(field, value)) };
+    Ok(match field.wire {
+        Some(Wire::EpochDays) => Json::Number((*days).into()),
+        Some(Wire::Day) => Json::String(time::date_text(*days)),
+        None => Json::String(moment(i64::from(*days) * 86_400_000_000)),
+    })
+}
+
+/// A time as JavaScript writes it.
+pub(super) fn moment(us: i64) -> String {
+    let whole = us.div_euclid(1_000);
+    match jiff::Timestamp::from_millisecond(whole) {
+        Ok(time) => format!("{time:.3}"),
+        Err(_) => time::timestamp_text(us),
+    }
+}
+
+/// A value as Planhat shows it. What is not of the field's type is handed out as it is: the page says that it misfits.
+pub(super) fn decode(field: &Field, json: &Json) -> Value {
+    let raw = || match json {
+        Json::String(text) => Value::Text(text.clone()),
+        other => json_value(other.clone()),
+    };
+    match (field.schema.logical, json) {
+        (_, Json::Null) => Value::Null,
+        (Type::Text, Json::Number(number)) => Value::Text(number.to_string()),
+        (Type::Text, Json::Bool(b)) => Value::Text(b.to_string()),
+        (Type::Bool, Json::Bool(b)) => Value::Bool(*b),
+        (Type::Int64, Json::Number(number)) => exact(&number.to_string()).map_or_else(raw, |number| {
+            number.rescale(0).and_then(|whole| whole.to_string().parse().ok()).map_or_else(raw, Value::Int)
+        }),
+        (Type::Decimal { .. }, Json::Number(number)) => exact(&number.to_string()).map_or_else(raw, Value::Decimal),
+        (Type::Decimal { .. }, Json::String(text)) => exact(text).map_or_else(raw, Value::Decimal),
+        (Type::Date, Json::Number(number)) => {
+            number.as_i64().and_then(|days| i32::try_from(days).ok()).map_or_else(raw, Value::Date)
+        }
+        (Type::Date, Json::String(text)) if text.is_empty() => Value::Null,
+        (Type::Date, Json::String(text)) => date(text).map_or_else(raw, Value::Date),
+        (Type::TimestampTz, Json::String(text)) if text.is_empty() => Value::Null,
+        (Type::TimestampTz, Json::String(text)) => instant(text).map_or_else(raw, Value::TimestampTz),
+        (Type::TimestampTz, Json::Number(number)) => {
+            number.as_i64().and_then(|ms| ms.checked_mul(1_000)).map_or_else(raw, Value::TimestampTz)
+        }
+        (Type::List, Json::Array(items)) => Value::List(items.iter().map(|item| json_value(item.clone())).collect()),
+        (Type::Json, other) => Value::Json(other.to_string()),
+        _ => raw(),
+    }
+}
+
+fn exact(text: &str) -> Option<Decimal> {
+    Decimal::parse(text)
+}
+
+/// The instant of an ISO text; one without a time is midnight UTC.
+pub(super) fn instant(text: &str) -> Option<i64> {
+    if let Ok(time) = text.parse::<jiff::Timestamp>() {
+        return Some(time.as_microsecond());
+    }
+    let days = time::parse_date(text).ok()?;
+    Some(i64::from(days) * 86_400_000_000)
+}
+
+fn date(text: &str) -> Option<i32> {
+    if let Ok(days) = time::parse_date(text) {
+        return Some(days);
+    }
+    i32::try_from(instant(text)?.div_euclid(86_400_000_000)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_model::schema::FieldSchema;
+
+    fn field(logical: Type, wire: Option<Wire>) -> Field {
+        Field { wire, ..Field::plain(FieldSchema::new("f", logical)) }
+    }
+
+    #[test]
+    fn values_go_out_and_come_back() {
+        let cases = [
+            (Type::Text, None, Value::text("ü"), r#""ü""#),
+            (super::super::models::NUMBER, None, Value::Decimal(Decimal::parse("12.50").expect("n")), "12.5"),
+            (Type::Int64, None, Value::Int(-3), "-3"),
+            (Type::Date, None, Value::Date(20_000), r#""2024-10-04T00:00:00.000Z""#),
+            (Type::Date, Some(Wire::EpochDays), Value::Date(20_000), "20000"),
+            (Type::Date, Some(Wire::Day), Value::Date(20_000), r#""2024-10-04""#),
+            (Type::TimestampTz, None, Value::TimestampTz(1_700_000_000_123_000), r#""2023-11-14T22:13:20.123Z""#),
+            (Type::List, None, Value::List(vec![Value::text("a")]), r#"["a"]"#),
+            (Type::Bool, None, Value::Bool(true), "true"),
+        ];
+        for (logical, wire, value, wired) in cases {
+            let field = field(logical, wire);
+            let json = encode(&field, &value).expect("fits");
+            assert_eq!(json.to_string(), wired);
+            assert_eq!(decode(&field, &json), value, "{logical}");
+        }
+    }
+
+    #[test]
+    fn what_planhat_would_round_is_refused() {
+        let number = field(super::super::models::NUMBER, None);
+        let long = Value::Decimal(Decimal::parse("1234567890.1234567").expect("n"));
+        assert_eq!(encode(&number, &long).expect_err("too long").rule, "too_precise");
+        assert_eq!(encode(&number, &Value::Float(f64::NAN)).expect_err("no number").rule, "wrong_type");
+        let whole = field(Type::Int64, None);
+        assert_eq!(encode(&whole, &Value::Int(i64::MAX)).expect_err("too large").rule, "too_precise");
+        assert!(encode(&whole, &Value::text("1")).expect_err("text").reason.contains("takes"));
+    }
+}
