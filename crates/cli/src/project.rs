@@ -18,7 +18,6 @@ const LATER: &[(&str, Side)] = &[
     ("duckdb", Side::Warehouse),
     ("adbc", Side::Warehouse),
     ("bigquery", Side::Warehouse),
-    ("planhat", Side::Platform),
     ("batch", Side::Platform),
     ("http", Side::Platform),
 ];

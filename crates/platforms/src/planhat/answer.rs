@@ -34,6 +34,15 @@ pub(super) enum Said {
     Silent(String),
 }
 
+impl Said {
+    fn id(&self) -> Option<&String> {
+        match self {
+            Said::Created(id) | Said::Updated(id) | Said::Same(id) => id.as_ref(),
+            Said::Refused { .. } | Said::Silent(_) => None,
+        }
+    }
+}
+
 /// Names of the keys in Planhat's objects, with ours.
 const KEYS: [&str; 4] = ["_id", "externalId", "sourceId", "email"];
 /// Names under which an error's item may keep the record.
@@ -173,6 +182,10 @@ fn rest(
     let updated = updated.saturating_sub(tally(&|one| matches!(one, Said::Updated(_))));
     let same = same.saturating_sub(tally(&|one| matches!(one, Said::Same(_))));
     let open: Vec<usize> = (0..sent.len()).filter(|at| said[*at].is_none()).collect();
+    // One record and one id are each other's; of several nobody says that they are in the same order.
+    let told: HashSet<&String> = said.iter().flatten().filter_map(Said::id).collect();
+    let mut lone = array(answer, "insertsKeys").iter().filter_map(id).filter(|id| !told.contains(id));
+    let lone = lone.next().filter(|_| open.len() == 1 && lone.next().is_none());
     let whole = nameless.is_empty() && created + updated + same == open.len() as u64;
     for at in &open {
         let id = sent[*at].id.clone();
@@ -181,7 +194,7 @@ fn rest(
         } else if whole && sent[*at].update {
             Said::Updated(id)
         } else if whole {
-            Said::Created(None)
+            Said::Created(lone.clone())
         } else if nameless.len() == open.len() {
             Said::Refused { insert: false, permission: false, why: nameless.first().cloned().unwrap_or_default() }
         } else {

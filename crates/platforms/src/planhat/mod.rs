@@ -48,6 +48,7 @@ const LIMITS: Limits = Limits {
     records_per_second: None,
     burst_records: None,
     parallel: Some(1),
+    batch: None,
 };
 
 /// A connection to a tenant.

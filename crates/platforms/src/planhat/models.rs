@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 use serde::Deserialize;
-use tidegate_model::schema::{Case, FieldSchema, ModelKind, ModelName, ModelSchema, NormalForm};
+use tidegate_model::schema::{ADDRESS, Case, FieldSchema, ModelKind, ModelName, ModelSchema, NormalForm};
 use tidegate_model::value::Type;
 use tidegate_model::{Error, ErrorKind, Result};
 
@@ -224,6 +224,13 @@ pub(super) fn near<'a>(name: &str, all: impl Iterator<Item = &'a str>) -> Option
         .map(|(_, other)| other)
 }
 
+/// The types that custom fields may have.
+fn customs() -> Vec<FieldSchema> {
+    let types = [Type::Text, Type::Bool, Type::Int64, NUMBER, Type::Float64, Type::Date, Type::TimestampTz, Type::List];
+    let rules = types.map(|logical| (CUSTOM, logical)).into_iter().chain([(ADDRESS, Type::Text)]);
+    rules.map(|(name, logical)| FieldSchema { normal: normal(logical), ..FieldSchema::new(name, logical) }).collect()
+}
+
 /// A model with the custom fields that exist.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
@@ -248,6 +255,7 @@ impl Layout {
             fields: self.fields().map(|field| field.schema.clone()).collect(),
             keys: self.def.keys.clone(),
             custom_fields: true,
+            customs: customs(),
         }
     }
     /// The error for a field that is not there, with near matches.

@@ -72,7 +72,8 @@ pub(super) fn schema(model: &str) -> ModelSchema {
         ]
     };
     let name = ModelName(model.to_owned());
-    ModelSchema { name, kind: ModelKind::Series, fields, keys: Vec::new(), custom_fields: false }
+    let (keys, customs) = (Vec::new(), Vec::new());
+    ModelSchema { name, kind: ModelKind::Series, fields, keys, custom_fields: false, customs }
 }
 
 /// A row that can be sent.

@@ -194,11 +194,12 @@ fn whole(reply: Reply) -> Response<Body> {
 fn slow(reply: Reply, time: Duration) -> Response<Body> {
     let part = reply.body.len().div_ceil(SLOW_PARTS).max(1);
     let left = reply.body.clone();
+    let pause = time / u32::try_from(left.len().div_ceil(part).max(1)).unwrap_or(u32::MAX);
     let stream = futures_util::stream::unfold(left, move |mut left| async move {
         if left.is_empty() {
             return None;
         }
-        tokio::time::sleep(time / SLOW_PARTS as u32).await;
+        tokio::time::sleep(pause).await;
         let next = left.split_to(part.min(left.len()));
         Some((io::Result::Ok(next), left))
     });
