@@ -174,6 +174,7 @@ impl World {
             now: NOW,
             direction: self.sync.direction,
             platform_key: Some("externalId"),
+            follows: false,
         }
     }
 
@@ -214,6 +215,7 @@ impl World {
             detail: if parts.known { detail } else { Detail::default() },
             entry,
             rekeyed: None,
+            ahead: None,
             rejected: false,
             choices: Vec::new(),
         }

@@ -144,6 +144,7 @@ impl Ctx {
             now: self.now,
             direction: self.direction(),
             platform_key: self.sync.key.platform.as_deref(),
+            follows: self.follows(),
         }
     }
 
@@ -156,6 +157,11 @@ impl Ctx {
     pub fn targets(&self) -> Vec<Target> {
         let both = [Target::Platform, Target::Warehouse];
         both.into_iter().filter(|to| self.sync.direction.reaches(*to) && self.direction().reaches(*to)).collect()
+    }
+
+    /// Whether the warehouse's change history is followed.
+    pub fn follows(&self) -> bool {
+        matches!(self.changes, Changes::Tracking | Changes::Stream) && self.reads(Target::Warehouse)
     }
 
     /// Whether a side is read.

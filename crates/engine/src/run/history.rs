@@ -8,7 +8,7 @@ use tidegate_model::error::{Error, ErrorKind, Result};
 use tidegate_model::ports::{Drained, Outbox, WarehouseAbilities};
 use tidegate_model::schema::{RelationKind, RelationSchema, Source};
 use tidegate_model::span::Position;
-use tidegate_model::sync::Changes;
+use tidegate_model::sync::{Changes, Target};
 
 use super::context::Ctx;
 use super::retry::again;
@@ -90,7 +90,7 @@ async fn tracking(ctx: &Ctx, begin: Begin) -> Result<Found> {
     }
     let mark = again(&ctx.engine, &ctx.options.cancel, || warehouse.mark(source)).await?;
     let to = Some(Position::Mark(mark.clone()));
-    let full = Read::Full { at: can.time_travel.then(|| mark.clone()) };
+    let full = Read::Full { at: (can.time_travel && nothing_seen(ctx)).then(|| mark.clone()) };
     let Some(Position::Mark(from)) = ctx.state.warehouse.clone().filter(|_| !begin.full) else {
         return Ok(Found { read: full, to });
     };
@@ -109,6 +109,16 @@ async fn tracking(ctx: &Ctx, begin: Begin) -> Result<Found> {
         return Ok(Found { read: full, to });
     }
     Ok(Found { read: Read::Window { from, to: mark }, to })
+}
+
+/// Whether a read may be pinned to a mark. A mark stands before the clock by its lag: once newer rows were seen (by key),
+/// or written by ourselves, a read as of the mark would show them missing or as they were. Such a read shows what is there now, and
+/// the window that follows overlaps it.
+fn nothing_seen(ctx: &Ctx) -> bool {
+    let state = &ctx.state;
+    let resumed = ctx.resumed.load(std::sync::atomic::Ordering::Relaxed);
+    let first = state.warehouse.is_none() && !state.full_settled && state.linked == 0 && !resumed;
+    first && !ctx.sync.direction.reaches(Target::Warehouse)
 }
 
 async fn stream(ctx: &Ctx, begin: Begin) -> Result<Found> {

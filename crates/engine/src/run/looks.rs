@@ -6,9 +6,10 @@ use std::collections::{HashMap, HashSet};
 use tidegate_model::change::FieldReject;
 use tidegate_model::error::Result;
 use tidegate_model::page::Page;
-use tidegate_model::ports::LedgerRecord;
+use tidegate_model::ports::{LedgerEntry, LedgerRecord, flags};
 use tidegate_model::record::{Key, RecordRef, RemoteId};
 use tidegate_model::sync::Target;
+use tidegate_model::time::Instant;
 
 use crate::plan::images::Detail;
 use crate::plan::reconcile::{Look, Seen, SideRow};
@@ -20,6 +21,9 @@ use super::rows::{Keyed, Layout};
 
 /// Records that are completed and reconciled together.
 pub(crate) const LOOK_ROWS: usize = 1_024;
+
+/// The longest that a window of a change history may lag behind the clock: six times the longest lag that we know of.
+const LAG_MS_MAX: i64 = 3_600_000;
 
 /// Who takes what detection finds.
 pub(crate) trait Taker: Send {
@@ -151,6 +155,11 @@ impl<'a> Looks<'a> {
     ) -> Result<Found> {
         let Pending { key, warehouse: in_warehouse, platform: on_platform, unknown: _ } = pending;
         let read = |(row, _): &(SideRow, u64)| Seen::Row(row.clone());
+        let told = match &in_warehouse {
+            None | Some(Seen::NotRead) => Told::Nothing,
+            Some(Seen::Row(_)) => Told::There,
+            Some(Seen::Absent) => Told::Gone,
+        };
         let in_warehouse = match in_warehouse {
             Some(seen) if !self.looked_up(Some(&seen)) => seen,
             _ => match warehouse.get(&key) {
@@ -180,8 +189,26 @@ impl<'a> Looks<'a> {
         let choices = self.ctx.choices.get(&key).cloned().unwrap_or_default();
         let (warehouse, platform) = (in_warehouse, on_platform);
         let rejected = self.ctx.rejected.contains(&key);
-        let look = Look { key, warehouse, platform, unconfirmed, entry, detail, rekeyed, rejected, choices };
+        let ahead = self.ahead(told, &warehouse, entry.as_ref(), &detail);
+        let look = Look { key, warehouse, platform, unconfirmed, entry, detail, rekeyed, ahead, rejected, choices };
         Ok(Found::Look(Box::new(look)))
+    }
+
+    /// Whether a row is ahead of what the warehouse's change history has shown: it was found by key alone. Our own creates
+    /// stay ahead for as long as a window may lag behind the clock.
+    fn ahead(&self, told: Told, now: &Seen, entry: Option<&LedgerEntry>, detail: &Detail) -> Option<bool> {
+        if !self.ctx.follows() || *now == Seen::NotRead {
+            return None;
+        }
+        let flagged = |flag: u8| entry.is_some_and(|entry| entry.flags & flag != 0);
+        let lags = |wrote: Instant| self.ctx.now.millis_since(wrote) < LAG_MS_MAX;
+        let fresh = flagged(flags::AHEAD) && detail.wrote(Target::Warehouse).is_some_and(lags);
+        Some(match (now, told) {
+            (Seen::Row(_), Told::There) => fresh && !self.confirm_warehouse,
+            (Seen::Row(_), Told::Gone) => true,
+            (Seen::Row(_), Told::Nothing) => entry.is_none() || flagged(flags::GONE_WAREHOUSE) || fresh,
+            _ => false,
+        })
     }
 
     /// A remote id that is linked under another key is the same record with a new key.
@@ -210,6 +237,14 @@ impl<'a> Looks<'a> {
         }
         Ok(())
     }
+}
+
+/// What a stream of the warehouse told of a key.
+#[derive(Clone, Copy)]
+enum Told {
+    Nothing,
+    There,
+    Gone,
 }
 
 enum Found {

@@ -110,7 +110,7 @@ async fn open_records(ctx: &Ctx, plan: &Plan, sink: &mut Sink<'_>) -> Result<()>
     let open = ctx.rejected.iter().chain(ctx.choices.keys()).chain(&ctx.rekeyed);
     let mut keys: Vec<Key> = open.cloned().collect();
     if plan.warehouse != Reading::Complete && plan.platform != Reading::Complete {
-        keys.extend(ctx.engine.memory.flagged(&ctx.sync.name, flags::LOOK, LOOKS_MAX).await?);
+        keys.extend(ctx.engine.memory.flagged(&ctx.sync.name, flags::LOOK | flags::AHEAD, LOOKS_MAX).await?);
     }
     keys.sort();
     keys.dedup();

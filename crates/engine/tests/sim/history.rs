@@ -123,6 +123,9 @@ pub fn play(setup: &mut Setup) -> Told {
             person.edit(&setup.dice);
             setup.bench.world.pass(i64::try_from(setup.dice.below(3_000)).unwrap());
         }
+        if setup.follows {
+            the_past_goes(setup);
+        }
         setup.bench.world.set_faults(if setup.dice.chance(700) { setup.faults } else { Faults::default() });
         run(&mut setup.bench, setup.dice.chance(100));
         let pause = if setup.dice.chance(500) { 30_000 } else { 1_500_000 };
@@ -134,6 +137,17 @@ pub fn play(setup: &mut Setup) -> Told {
     told
 }
 
+/// History expires, and streams go stale or are made anew, whenever it suits somebody else.
+fn the_past_goes(setup: &Setup) {
+    let (dice, warehouse) = (&setup.dice, &setup.bench.warehouse);
+    if dice.chance(120) {
+        warehouse.expire();
+    }
+    if dice.chance(120) {
+        warehouse.make_stream();
+    }
+}
+
 /// One run, whatever becomes of it.
 pub fn run(bench: &mut Bench, full: bool) {
     let options = RunOptions { full, force_guards: vec!["empty_read".to_owned()], ..RunOptions::default() };
@@ -141,6 +155,9 @@ pub fn run(bench: &mut Bench, full: bool) {
     if traced() {
         eprintln!("run: crashed {} {done:?}", bench.world.crashed());
         eprintln!("  warehouse {:?}\n  platform {:?}", bench.warehouse.rows(), bench.platform.rows());
+        let keys = (0..8).map(|n| format!("k{n}"));
+        eprintln!("  flags {:?}", keys.map(|key| bench.flags(&key)).collect::<Vec<_>>());
+        eprintln!("  log {:?}", bench.log());
         eprintln!("  conflicts {:?}\n  rejects {:?}", bench.conflicts(), bench.rejects());
     }
     match done {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tidegate_model::ports::{ConflictState, flags};
+use tidegate_model::ports::{ConflictState, Warehouse, flags};
 use tidegate_model::sync::{Changes, Deletes, Direction, FieldMap, Nulls, Target, WriteMode};
 use tidegate_model::value::Value;
 
@@ -64,12 +64,18 @@ fn fields(bench: &Bench) -> Vec<FieldMap> {
     bench.sync.field_list().to_vec()
 }
 
+/// Whether the warehouse shows its changes by itself.
+fn follows(bench: &Bench) -> bool {
+    let can = bench.warehouse.abilities();
+    can.tracking || can.stream
+}
+
 /// Records that are linked agree on every field, but for what is listed as open.
 fn converged(bench: &Bench) {
     let open = Open::of(bench);
     let (warehouse, platform) = (bench.warehouse.rows(), bench.platform.rows());
     let only_some = bench.sync.write == WriteMode::Insert
-        || (bench.sync.write == WriteMode::Update && bench.sync.changes == Changes::Cursor);
+        || (bench.sync.write == WriteMode::Update && (bench.sync.changes == Changes::Cursor || follows(bench)));
     if only_some {
         return;
     }

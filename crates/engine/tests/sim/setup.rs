@@ -3,9 +3,9 @@
 use tidegate_model::schema::{Abilities, Case, FieldSchema, NormalForm};
 use tidegate_model::sync::{
     Changes, ConflictRule, CursorSpec, DeleteConflict, Deletes, Direction, FieldSet, Guards, LedgerKind, Lookback,
-    Nulls, OnMisfit, Sync, UpdatedAt, WriteMode,
+    Nulls, OnMisfit, Sync, Target, UpdatedAt, WriteMode,
 };
-use tidegate_testkit::sim::{Faults, Knobs, World, all_abilities};
+use tidegate_testkit::sim::{Faults, Keeps, Knobs, World, all_abilities};
 
 use crate::bench::{Bench, plain_fields, sync};
 
@@ -19,6 +19,8 @@ pub struct Setup {
     /// Somebody edits while runs are at work.
     pub interrupted: bool,
     pub ignores_clears: bool,
+    /// The warehouse's change history or stream is followed.
+    pub follows: bool,
 }
 
 fn one_of<T: Copy>(dice: &World, all: &[T]) -> T {
@@ -27,14 +29,37 @@ fn one_of<T: Copy>(dice: &World, all: &[T]) -> T {
 
 pub fn setup(seed: u64) -> Setup {
     let dice = World::new(seed ^ 0x5eed_0000);
-    let sync = a_sync(&dice);
+    let mut sync = a_sync(&dice);
+    let keeps = a_past(&dice, &mut sync);
     let knobs = some_knobs(&dice);
     let interrupted = knobs.abilities.conditional && dice.chance(300);
     let ignores_clears = knobs.ignores_clears;
     let page_rows = 1 + usize::try_from(dice.below(3)).unwrap();
     let bench = Bench::of(seed, sync, knobs, some_fields(&dice), page_rows);
+    bench.warehouse.keep(keeps.unwrap_or_default());
     let faults = some_faults(&dice);
-    Setup { bench, dice, faults, interrupted, ignores_clears }
+    Setup { bench, dice, faults, interrupted, ignores_clears, follows: keeps.is_some() }
+}
+
+/// A history or a stream for some of the syncs that read the warehouse; a stream cannot be written to.
+fn a_past(dice: &World, sync: &mut Sync) -> Option<Keeps> {
+    if !sync.direction.reaches(Target::Platform) || !dice.chance(500) {
+        return None;
+    }
+    let stream = !sync.two_way() && dice.chance(600);
+    let named = if stream { Changes::Stream } else { Changes::Tracking };
+    (sync.changes, sync.cursor) = (if dice.chance(300) { Changes::Auto } else { named }, None);
+    let lag = one_of(dice, &[1, 1, 60_000_000]);
+    Some(Keeps {
+        tracking: !stream,
+        stream,
+        time_travel: dice.chance(500),
+        lag,
+        overlap: one_of(dice, &[0, 0, 600_000_000]),
+        // A row that comes and goes within the lag of a full read that is not pinned is a gap that the docs name.
+        shows_passing: lag > 1 || dice.chance(500),
+        gate: dice.chance(700),
+    })
 }
 
 fn a_sync(dice: &World) -> Sync {

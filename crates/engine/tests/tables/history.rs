@@ -1,6 +1,7 @@
 //! How changes are found by the warehouse's own history: `tracking`, and `auto` where it is on.
 
 use tidegate_engine::RunOptions;
+use tidegate_model::ports::flags;
 use tidegate_model::run::RunStatus;
 use tidegate_model::span::Position;
 use tidegate_model::sync::Direction::{Both, ToPlatform};
@@ -103,7 +104,7 @@ fn tracking_that_shows_a_record_gone_marks_it_where_deletes_are_ignored() {
     bench.ok();
     bench.warehouse.delete("a");
     assert_eq!(bench.ok().to_platform.held, 1);
-    assert_eq!(bench.flags("a"), Some(tidegate_model::ports::flags::GONE_WAREHOUSE));
+    assert_eq!(bench.flags("a"), Some(flags::GONE_WAREHOUSE));
     bench.quiet();
     fill(&bench, &["a"]);
     bench.ok();
@@ -282,6 +283,44 @@ fn tracking_two_way_reads_changes_of_both_sides_and_no_echo() {
     bench.quiet();
     bench.warehouse.delete("c");
     assert_eq!(bench.ok().to_platform.deleted, 1);
+}
+
+/// A row that we made, and that left before a window's end came by: no window ever shows it.
+#[test]
+fn tracking_misses_no_row_of_ours_that_left_before_a_window_showed_it() {
+    for runs_between in [0, 1] {
+        let mut sync = sync(&[("name", Both)]);
+        (sync.changes, sync.deletes) = (Changes::Tracking, Deletes::Propagate);
+        let mut bench = tracked(sync, &["a"]);
+        bench.warehouse.keep(Keeps { tracking: true, time_travel: true, lag: 60_000_000, ..Keeps::default() });
+        bench.world.pass(120_000);
+        bench.ok();
+        bench.platform.insert("p", &[("name", text("from the platform"))]);
+        assert_eq!(bench.ok().to_warehouse.created, 1);
+        assert_eq!(bench.flags("p"), Some(flags::AHEAD));
+        for _ in 0..runs_between {
+            bench.quiet();
+            assert_eq!(bench.flags("p"), Some(flags::AHEAD));
+        }
+        bench.warehouse.delete("p");
+        bench.world.pass(120_000);
+        assert_eq!(bench.ok().to_platform.deleted, 1, "{runs_between} runs between");
+        assert_eq!(bench.platform.rows().keys().cloned().collect::<Vec<_>>(), ["a"]);
+    }
+}
+
+#[test]
+fn tracking_is_done_with_a_row_of_ours_once_a_window_showed_it() {
+    let mut sync = sync(&[("name", Both)]);
+    sync.changes = Changes::Tracking;
+    let mut bench = tracked(sync, &["a"]);
+    bench.ok();
+    bench.platform.insert("p", &[("name", text("from the platform"))]);
+    bench.ok();
+    bench.quiet();
+    assert_eq!(bench.flags("p"), Some(0));
+    bench.quiet();
+    assert_eq!(bench.runs.last().unwrap().books.to_platform.read, 0);
 }
 
 #[test]

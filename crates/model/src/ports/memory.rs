@@ -66,6 +66,9 @@ pub mod flags {
     pub const GONE_PLATFORM: u8 = 2;
     /// The engine has to look at the record in detail at its next run, whatever the fingerprints say.
     pub const LOOK: u8 = 4;
+    /// Written or seen in the warehouse ahead of the end of the last window of its change history. Should it leave before the
+    /// next window ends, no window may show that it ever was: it is looked up by key until one has shown it.
+    pub const AHEAD: u8 = 8;
 }
 
 /// The slim part of a ledger entry, which every full read merges with.

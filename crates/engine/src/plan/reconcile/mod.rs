@@ -76,6 +76,8 @@ pub struct Look {
     pub detail: Detail,
     /// The ledger knows this remote id under another key, or this key's remote id shows another key now.
     pub rekeyed: Option<Key>,
+    /// Whether it is in the warehouse without that its change history has shown it yet; `None` where none is followed.
+    pub ahead: Option<bool>,
     /// Rejects of it are listed.
     pub rejected: bool,
     /// A person's choices in open conflicts, by field (`None`: the record).
@@ -105,6 +107,8 @@ pub struct Rules<'a> {
     pub direction: Direction,
     /// The platform's key field, if it has to be written on create.
     pub platform_key: Option<&'a str>,
+    /// The warehouse's change history is followed.
+    pub follows: bool,
 }
 
 /// What becomes of a record in one direction, before anything was sent.
@@ -236,6 +240,11 @@ pub fn reconcile(rules: &Rules<'_>, look: &Look) -> Verdict {
         verdict.flags |= tidegate_model::ports::flags::LOOK;
     } else {
         verdict.flags &= !tidegate_model::ports::flags::LOOK;
+    }
+    match look.ahead {
+        Some(true) => verdict.flags |= tidegate_model::ports::flags::AHEAD,
+        Some(false) => verdict.flags &= !tidegate_model::ports::flags::AHEAD,
+        None => {}
     }
     verdict
 }

@@ -174,6 +174,10 @@ impl State<'_> {
         }
         counts.held = 1;
         self.verdict.open = true;
+        // The target has answered: what was listed of an answer that was lost is over.
+        if self.out.rejects.iter().all(|reject| reject.to != to) {
+            self.out.delivered_to.push(to);
+        }
     }
 
     /// The target shows what we meant to write: an earlier try of the same write landed, and its answer was lost.
@@ -224,6 +228,10 @@ impl State<'_> {
             return;
         }
         self.verdict.keep = true;
+        let created = plan.change.as_ref().is_some_and(|change| change.action == Action::Create);
+        if created && to == Target::Warehouse && self.rules.follows {
+            self.verdict.flags |= tidegate_model::ports::flags::AHEAD;
+        }
         if to == Target::Platform && remote.is_some() {
             self.verdict.remote = remote;
         }
