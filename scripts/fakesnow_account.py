@@ -35,7 +35,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import uvicorn
 from fakesnow.instance import FakeSnow
-from snowflake_account import listing, statements
+from snowflake_account import listing, locks, statements
 from snowflake_account.refused import Refused
 from snowflake_account.world import Session, World, keep_case
 from starlette.applications import Starlette
@@ -111,6 +111,7 @@ async def login(request: Request) -> JSONResponse:
     answer = json.loads((await fake.login_request(again(request, body))).body)
     data = answer["data"]
     fake.sessions[data["token"]].session = (worlds[name], Session())
+    worlds[name].connections.append(fake.sessions[data["token"]])
     master = secrets.token_urlsafe(16)
     masters[master] = data["token"]
     if body["data"].get("SESSION_PARAMETERS", {}).get("KEEP_CASE"):
@@ -138,6 +139,7 @@ async def session(request: Request) -> Response:
         token = fake.to_token(request)
         connection = fake.sessions.pop(token, None)
         if connection is not None:
+            connection.session[0].connections.remove(connection)
             for sql in ["ROLLBACK", *(f"DROP TABLE IF EXISTS {name}" for name in stages.pop(token, []))]:
                 try:
                     connection.cursor().execute(sql)
@@ -217,6 +219,10 @@ async def query(request: Request) -> JSONResponse:
     listing.current.set(world)
     body["sqlText"] = translated(sql, token)
     if statements.matters(world, sql):
+        try:
+            await locks.turn(world, connection, place, body["sqlText"])
+        except Refused as error:
+            return no(error.code, error.message, error.state)
         async with world.lock:
             return await run(request, body, connection, place, sql)
     return await run(request, body, connection, place, sql)

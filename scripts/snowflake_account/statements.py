@@ -44,14 +44,15 @@ class Prepared:
         """What follows from its success; run while the account is held."""
         world, session = self.world, self.session
         if BEGIN.match(self.sql):
-            session.began, session.touched, session.read = world.now(), [], []
+            session.end()
+            session.began = world.now()
             return
         if ROLLBACK.match(self.sql):
-            session.began, session.touched, session.read = None, [], []
+            session.end()
             return
         if COMMIT.match(self.sql):
             touched, read = session.touched, session.read
-            session.began, session.touched, session.read = None, [], []
+            session.end()
             self.settle(touched, read, query_id)
             return
         if isinstance(self.tree, DDL):

@@ -64,11 +64,19 @@ class Session:
     began: int | None = None  # when its transaction began; streams are read as of then
     touched: list = field(default_factory=list)  # names of tables that it wrote
     read: list = field(default_factory=list)  # streams that a statement which writes has read
+    locked: set = field(default_factory=set)  # what others wait for
+    used: float = 0.0
+    aborted: bool = False  # its transaction was taken away
+
+    def end(self) -> None:
+        """The transaction is over."""
+        self.began, self.touched, self.read, self.locked = None, [], [], set()
 
 
 class World:
     def __init__(self, instance):
         self.instance = instance
+        self.connections: list = []
         self.lock = asyncio.Lock()  # a commit and the capture of what it did are one step
         self.tables: dict[Name, Table] = {}
         self.views: dict[Name, View] = {}

@@ -1,6 +1,8 @@
 //! The real binary, end to end: each test in a folder of its own, with SQL of its own to look at what was written.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "shared/account.rs"]
+mod account;
 #[path = "e2e/auth.rs"]
 mod auth;
 #[path = "e2e/bad_input.rs"]
@@ -38,3 +40,5 @@ mod setup;
 mod shapes;
 #[path = "e2e/signals.rs"]
 mod signals;
+#[path = "e2e/snowflake.rs"]
+mod snowflake;

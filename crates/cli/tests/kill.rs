@@ -3,6 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "shared/account.rs"]
+mod account;
+#[path = "kill/stream.rs"]
+mod stream;
 #[path = "kill/world.rs"]
 mod world;
 

@@ -64,7 +64,7 @@ async fn read(server: &Server, session: &Session, source: &Source, columns: &[St
     if let Some(stream) = &shape.stream {
         if stream.stale {
             let gone = stream.gone(None);
-            findings.push(Finding::critical("stale_stream", gone.message, stream.anew()));
+            findings.push(Finding::warning("stale_stream", gone.message, stream.anew()));
         } else if let Some(mut finding) =
             readable(server, session, &Relation(stream.name.to_vec()), &stream.quoted()).await?
         {

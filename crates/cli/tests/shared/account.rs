@@ -1,0 +1,79 @@
+//! An account of its own on the stand-in for Snowflake, seen as the owner of the data.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::{Value, json};
+
+/// An account, and a session of its owner.
+pub struct Account {
+    server: String,
+    name: String,
+    token: String,
+}
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+impl Account {
+    pub fn new() -> Self {
+        let server = std::env::var("TIDEGATE_TEST_SNOWFLAKE")
+            .expect("TIDEGATE_TEST_SNOWFLAKE names no emulator; `./test` starts one and sets it");
+        let server = server.trim_start_matches("http://").to_owned();
+        let at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros();
+        let name = format!("cli-{}-{at}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
+        let login = json!({ "data": { "ACCOUNT_NAME": name, "LOGIN_NAME": "owner", "SESSION_PARAMETERS": {} } });
+        let path = "/session/v1/login-request?databaseName=LAB&schemaName=PUBLIC&warehouse=WH";
+        let reply = post(&server, path, "", &login);
+        let token = reply["data"]["token"].as_str().expect("a token").to_owned();
+        Self { server, name, token }
+    }
+
+    /// Runs a statement as the owner; what it answers.
+    pub fn sql(&self, sql: &str) -> Value {
+        let path = "/queries/v1/query-request?requestId=owner";
+        let reply = post(&self.server, path, &self.token, &json!({ "sqlText": sql }));
+        assert_eq!(reply["success"], true, "{}: {sql}", reply["message"]);
+        reply
+    }
+
+    /// How many rows a query gives.
+    pub fn count(&self, sql: &str) -> u64 {
+        self.sql(sql)["data"]["total"].as_u64().expect("a number of rows")
+    }
+
+    /// Puts the account's clock forward.
+    pub fn advance(&self, seconds: u32) {
+        self.sql(&format!("CALL STAND_IN$ADVANCE({seconds})"));
+    }
+
+    /// The connection's file.
+    pub fn connection(&self) -> String {
+        let (host, port) = self.server.split_once(':').expect("host and port");
+        format!(
+            "version: 1\ntype: snowflake\naccount: {}\nuser: tidegate\nhost: {host}\nport: {port}\nprotocol: http\n\
+             database: LAB\nschema: PUBLIC\nwarehouse: WH\nauth: {{ method: password, password: \"${{TIDEGATE_TEST_WORD}}\" }}\naccess: write\n",
+            self.name
+        )
+    }
+}
+
+/// The variable that the connection's password names. The stand-in takes any.
+pub const PASSWORD: (&str, &str) = ("TIDEGATE_TEST_WORD", "any");
+
+fn post(server: &str, path: &str, token: &str, body: &Value) -> Value {
+    let body = body.to_string();
+    let mut line = TcpStream::connect(server).expect("the stand-in answers");
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: {server}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+         authorization: Snowflake Token=\"{token}\"\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    line.write_all(head.as_bytes()).expect("sent");
+    line.write_all(body.as_bytes()).expect("sent");
+    let mut answer = Vec::new();
+    line.read_to_end(&mut answer).expect("received");
+    let answer = String::from_utf8(answer).expect("text");
+    let (_, body) = answer.split_once("\r\n\r\n").expect("an answer");
+    serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {body}"))
+}
