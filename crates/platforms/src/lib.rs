@@ -1,8 +1,10 @@
 //! The right wing: platforms, systems that work with customers. Each connector is a folder here and a line in
 //! [`list`]; nothing else in the tree says its name. Connectors classify; they never retry, log a failure or decide.
 
+pub mod batch;
 pub mod hub;
 pub mod list;
 pub mod planhat;
+pub mod rest;
 
 pub use list::{Connector, OpenContext, kinds, open};

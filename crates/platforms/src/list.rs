@@ -29,6 +29,7 @@ pub struct Connector {
 pub const LIST: &[Connector] = &[
     Connector { kind: "hub", schema: crate::hub::config_schema, open: crate::hub::open_platform },
     Connector { kind: "planhat", schema: crate::planhat::config_schema, open: crate::planhat::open_platform },
+    Connector { kind: "batch", schema: crate::batch::config_schema, open: crate::batch::open_platform },
 ];
 
 /// Opens a platform by its type and configuration (secrets filled in, `type` and common keys may be among it).
