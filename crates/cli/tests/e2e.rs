@@ -9,6 +9,8 @@ mod auth;
 mod bad_input;
 #[path = "e2e/bench.rs"]
 mod bench;
+#[path = "e2e/bigquery.rs"]
+mod bigquery;
 #[path = "e2e/changes.rs"]
 mod changes;
 #[path = "e2e/demo.rs"]

@@ -5,3 +5,9 @@ pub mod oauth;
 pub mod postgres;
 pub mod roots;
 mod verifier;
+
+/// Makes ring the crypto provider of the process, for clients of others that ask for one. Our own are handed it.
+pub fn ring_for_the_process() {
+    // A second call is refused, and changes nothing: it is the same one.
+    let _there_already = rustls::crypto::ring::default_provider().install_default();
+}

@@ -20,6 +20,10 @@ pub(crate) trait Dialect {
     fn relation(&self, relation: &Relation) -> String {
         relation.0.iter().map(|part| self.quote(part)).collect::<Vec<_>>().join(".")
     }
+    /// What declares a column the key.
+    fn primary_key(&self) -> &'static str {
+        "PRIMARY KEY"
+    }
     /// The native type for values of a logical type.
     fn native(&self, logical: Type, max_length: Option<u32>) -> String;
     /// Gives a column another type.
@@ -91,7 +95,7 @@ pub(crate) fn missing_table(dialect: &dyn Dialect, relation: &Relation, wish: &W
             || dialect.native(Type::Text, None),
             |column| dialect.native(column.logical, column.max_length),
         );
-        columns.push(format!("{} {native} NOT NULL PRIMARY KEY", dialect.quote(key)));
+        columns.push(format!("{} {native} NOT NULL {}", dialect.quote(key), dialect.primary_key()));
     }
     for column in wish.columns.iter().filter(|column| Some(column.name.as_str()) != wish.key) {
         columns.push(format!("{} {}", dialect.quote(&column.name), dialect.native(column.logical, column.max_length)));

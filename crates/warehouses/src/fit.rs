@@ -31,6 +31,8 @@ pub(crate) struct Slot {
     pub(crate) uuid: bool,
     /// Blanks at the end of a text mean nothing.
     pub(crate) padded: bool,
+    /// NULL is stored as the empty list.
+    pub(crate) repeated: bool,
     /// False for native types that the connector reads as text and cannot write.
     pub(crate) writable: bool,
 }
@@ -48,6 +50,7 @@ impl Slot {
             step_us: 1,
             uuid: false,
             padded: false,
+            repeated: false,
             writable: true,
         }
     }
@@ -59,6 +62,7 @@ impl Slot {
     /// The cell in the form of the column, or why it cannot be stored.
     pub(crate) fn fit<'a>(&self, cell: Cell<'a>) -> Result<Cell<'a>, FieldReject> {
         match (self.column.logical, cell) {
+            (_, Cell::Null) if self.repeated => Ok(Cell::List(Cow::Borrowed("[]"))),
             (_, Cell::Null) if self.column.nullable => Ok(Cell::Null),
             (_, Cell::Null) => Err(self.reject("not_null", "the column does not take NULL")),
             (Type::Bool, cell @ Cell::Bool(_)) => Ok(cell),

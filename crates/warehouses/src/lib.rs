@@ -1,8 +1,10 @@
 //! The warehouses: SQL systems that a data team owns. Each is one folder and one line in [`list`]; all implement
 //! [`tidegate_model::ports::Warehouse`] and pass the suite `tidegate_testkit::warehouse_suite`.
 
+pub mod bigquery;
 mod builder;
 mod cell;
+mod cut;
 mod fence;
 mod findings;
 mod fit;

@@ -8,7 +8,7 @@ use tidegate_model::{Error, Result};
 use tidegate_net::oauth::{Login, Vault};
 
 use crate::near::{did_you_mean, near};
-use crate::{postgres, snowflake, sqlite};
+use crate::{bigquery, postgres, snowflake, sqlite};
 
 /// What a connector is told besides its own settings.
 #[derive(Debug, Clone)]
@@ -64,6 +64,13 @@ const LIST: &[Kind] = &[
         promise: snowflake::PROMISE,
         open: snowflake::open,
         login: snowflake::login,
+    },
+    Kind {
+        name: "bigquery",
+        schema: bigquery::schema,
+        promise: bigquery::PROMISE,
+        open: bigquery::open,
+        login: bigquery::login,
     },
 ];
 

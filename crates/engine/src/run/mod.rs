@@ -79,7 +79,8 @@ impl Engine {
     ) -> Result<(RunRecord, W::Made)> {
         let lease = self.claim(job).await?;
         let mut run = self.new_run(job, options, mode);
-        let outcome = self.within(job, options, &lease, &mut run, work).await;
+        let billed = job.warehouse.billed();
+        let outcome = self.within(job, options, &lease, &mut run, billed, work).await;
         let released = self.memory.release(&lease).await;
         let made = outcome?;
         released?;
@@ -110,6 +111,7 @@ impl Engine {
         options: &RunOptions,
         lease: &Lease,
         run: &mut RunRecord,
+        billed: Option<u64>,
         work: W,
     ) -> Result<W::Made> {
         self.end_interrupted(lease).await?;
@@ -132,6 +134,8 @@ impl Engine {
         run.status = run.books.status(done.is_err(), cancelled);
         run.error = done.as_ref().err().map(shown);
         run.finished_at = Some(self.env.now());
+        // Of a connection that other syncs use meanwhile it is what they were billed, too.
+        run.bytes_billed = job.warehouse.billed().map(|now| now.saturating_sub(billed.unwrap_or(0)));
         self.memory.put_run(lease, run).await?;
         Ok(done.unwrap_or_default())
     }

@@ -184,6 +184,10 @@ pub trait Warehouse: Send + Sync {
     /// Rows of these keys, in any order, duplicates among them; keys that are not there are left out.
     async fn fetch(&self, source: &Source, columns: &[String], key: &str, keys: &[Key], timezone: &str)
     -> Result<Page>;
+    /// Bytes that this connection was billed since it was opened; `None` where nothing is billed by the byte.
+    fn billed(&self) -> Option<u64> {
+        None
+    }
     /// Number of rows.
     async fn count(&self, source: &Source) -> Result<u64>;
     /// Loads pages into a table, all of them in one transaction with fence row and span row.

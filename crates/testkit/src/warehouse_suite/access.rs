@@ -105,7 +105,8 @@ pub async fn queries_only_read(lab: &dyn Lab) {
 /// Identifiers are quoted everywhere.
 pub async fn names_with_quotes_blanks_and_unicode_work(lab: &dyn Lab) {
     let name = &lab.odd_name("we\"ird; DROP TABLE t; -- ' tåble");
-    let (key, value) = ("the \"key\"", "värde; '\"");
+    let (key, value) = (lab.odd_name("the \"key\""), lab.odd_name("värde; '\""));
+    let (key, value) = (key.as_str(), value.as_str());
     let (t, int) = (lab.native(Type::Text), lab.native(Type::Int64));
     let table = table_sql(lab, name);
     lab.exec(&format!("CREATE TABLE {table} ({} {t} PRIMARY KEY, {} {int})", quoted(key), quoted(value))).await;

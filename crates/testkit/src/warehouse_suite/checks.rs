@@ -49,7 +49,7 @@ fn cases(lab: &dyn Lab) -> Vec<Case> {
                 WriteColumn { max_length: Some(20), nulls: true, ..wish("name", Type::Text) },
             ],
         ),
-        case("missing_column", Severity::Critical, key.clone(), vec![wish("n\"ame", Type::Text)]),
+        case("missing_column", Severity::Critical, key.clone(), vec![wish(&lab.odd_name("n\"ame"), Type::Text)]),
         case("missing_column", Severity::Critical, format!("other {int}"), vec![]),
         case("wrong_type", Severity::Critical, format!("{key}, day {text}"), vec![wish("day", Type::Date)]),
         case("wrong_type", Severity::Critical, format!("{key}, name {int}"), vec![wish("name", Type::Text)]),

@@ -1,6 +1,7 @@
-//! `setup snowflake|batch-sync`: SQL for an administrator to read and run.
+//! `setup snowflake|bigquery|batch-sync`: SQL and commands for an administrator to read and run.
 
 mod batch_sync;
+mod bigquery;
 mod snowflake;
 
 use clap::Subcommand;
@@ -16,6 +17,7 @@ use crate::out::Object;
   tidegate setup snowflake --database ANALYTICS --schema CRM             a user that reads a schema
   tidegate setup snowflake --connection lake --public-key keys/lake.pub  filled in from connections/lake.yaml
   tidegate setup snowflake --access write --database ANALYTICS --schema CRM --target CRM.SCORES
+  tidegate setup bigquery --project acme-data --dataset crm              a service account that reads a dataset
   tidegate setup batch-sync --project-key KEY --database ANALYTICS --table CRM.PROFILES --id-column CUSTOM_ID
 ")]
 pub struct Args {
@@ -30,9 +32,8 @@ pub enum What {
     Snowflake(Box<snowflake::Args>),
     /// Print the SQL of the container job for Batch: role, view, stream, network, compute pool, images, task
     BatchSync(Box<batch_sync::Args>),
-    /// Comes with a later part
-    #[command(hide = true)]
-    Bigquery(super::later::Rest),
+    /// Print the commands that set up a project of BigQuery: APIs, login, roles, datasets
+    Bigquery(Box<bigquery::Args>),
     /// Comes with a later part
     #[command(hide = true)]
     Duckdb(super::later::Rest),
@@ -68,7 +69,7 @@ pub fn run(app: &App, args: &Args) -> Ending {
     let setup = match &args.what {
         What::Snowflake(args) => snowflake::setup(app, args)?,
         What::BatchSync(args) => batch_sync::setup(args)?,
-        What::Bigquery(_) => return Err(later("bigquery").into()),
+        What::Bigquery(args) => return Ok(bigquery::run(app, args).map(|()| 0)?),
         What::Duckdb(_) => return Err(later("duckdb").into()),
     };
     if app.out.json {
@@ -82,7 +83,7 @@ pub fn run(app: &App, args: &Args) -> Ending {
 
 fn later(what: &str) -> Error {
     Error::config(format!("`tidegate setup {what}` comes with a later part and is not in this build"))
-        .hint("today: `tidegate setup snowflake` and `tidegate setup batch-sync`")
+        .hint("today: `tidegate setup snowflake`, `tidegate setup bigquery` and `tidegate setup batch-sync`")
 }
 
 /// One JSON line a step.

@@ -1,0 +1,146 @@
+//! Whether what a sync needs is there. Nothing is touched.
+
+use tidegate_model::finding::Finding;
+use tidegate_model::ports::Need;
+use tidegate_model::schema::{Relation, Source};
+use tidegate_model::{Error, ErrorKind, Result};
+
+use super::catalog::{SourceColumn, dotted, near_names, parts, shape, title};
+use super::server::Server;
+use super::types::BigQuery;
+use crate::findings::{Table, Wish, missing_columns, missing_table, of_error, of_relation, read_only, write_findings};
+
+/// All findings of all needs.
+pub(super) async fn check(server: &Server, needs: &[Need]) -> Vec<Finding> {
+    if let Some(finding) = connect(server).await {
+        return vec![finding];
+    }
+    let mut findings = Vec::new();
+    let writes = needs.iter().any(|need| matches!(need, Need::Write { .. }));
+    if writes && !server.write {
+        findings.push(read_only(&server.name));
+    }
+    if writes && server.write {
+        findings.extend(work_place(server).await);
+    }
+    for need in needs {
+        let found = match need {
+            Need::Connect => Ok(Vec::new()),
+            Need::Read { source, columns } => read(server, source, columns).await,
+            Need::Write { relation, key, columns, mode } => {
+                write(server, relation, &Wish { key: key.as_deref(), columns, mode: *mode }).await
+            }
+        };
+        findings.extend(found.unwrap_or_else(|error| vec![of_relation(&error)]));
+    }
+    findings
+}
+
+/// Whether the login may run queries in the project: the API is on, the role is there. A query of no table costs
+/// nothing.
+async fn connect(server: &Server) -> Option<Finding> {
+    let project = &server.project;
+    match server.attempt("SELECT 1", &[], true, "reach the project").await {
+        Ok(Ok(_)) => None,
+        Ok(Err(refusal)) if refusal.message.contains("has not been used in project") => Some(Finding::critical(
+            "api_off",
+            format!("the BigQuery API is off in project {project}"),
+            format!(
+                "gcloud services enable bigquery.googleapis.com bigquerystorage.googleapis.com --project {project}"
+            ),
+        )),
+        Ok(Err(refusal)) => {
+            let error = refusal.error("reach the project");
+            if error.kind != ErrorKind::Forbidden {
+                return Some(of_error(&error));
+            }
+            Some(Finding::critical(
+                "missing_right",
+                format!("the login may not run queries in project {project}"),
+                grant(project, "roles/bigquery.jobUser"),
+            ))
+        }
+        Err(error) => Some(of_error(&error)),
+    }
+}
+
+fn grant(project: &str, role: &str) -> String {
+    format!("gcloud projects add-iam-policy-binding {project} --member=serviceAccount:<login> --role={role}")
+}
+
+/// The dataset of our own tables: there, and in the place where the connection's queries run.
+async fn work_place(server: &Server) -> Option<Finding> {
+    let doing = "look at the work dataset";
+    let told = server.rest.get(&["projects", &server.project, "datasets", &server.work], &[], doing).await.ok()?;
+    let there = told.ok()?["location"].as_str()?.to_owned();
+    let wanted = server.location.as_deref().filter(|wanted| !wanted.eq_ignore_ascii_case(&there))?;
+    let why = format!(
+        "the dataset {} is in {there}, and the connection's queries run in {wanted}: no query sees both",
+        server.work
+    );
+    let fix = format!("name another `work_schema:` in connections/{}.yaml; it is made in {wanted}", server.name);
+    Some(Finding::critical("wrong_location", why, fix))
+}
+
+async fn read(server: &Server, source: &Source, columns: &[String]) -> Result<Vec<Finding>> {
+    let shape = shape(server, source, false).await?;
+    let known: Vec<&str> = shape.columns.iter().map(|column| column.name.as_str()).collect();
+    let mut findings = missing_columns(columns, &known, &title(source));
+    if let Source::Relation(relation) = source {
+        let there: Vec<String> =
+            shape.columns.iter().filter(|column| columns.contains(&column.name)).map(SourceColumn::quoted).collect();
+        findings.extend(readable(server, relation, &shape.from, &there).await?);
+    }
+    Ok(findings)
+}
+
+/// Seeing a table is one right, reading it another; a dry run proves it, and tells what a full read is billed.
+async fn readable(server: &Server, relation: &Relation, from: &str, columns: &[String]) -> Result<Vec<Finding>> {
+    let list = if columns.is_empty() { "*".to_owned() } else { columns.join(", ") };
+    match server.dry_run(&format!("SELECT {list} FROM {from}"), &[], &format!("read {relation}")).await {
+        Ok(dry) => Ok(server.over_budget(relation, dry.bytes).into_iter().collect()),
+        Err(error) if error.kind == ErrorKind::Forbidden => {
+            let [project, dataset, _] = parts(server, relation)?;
+            let fix = format!(
+                "GRANT `roles/bigquery.dataViewer` ON SCHEMA {} TO \"serviceAccount:<login>\";",
+                dotted(&[project, dataset])
+            );
+            Ok(vec![Finding::critical("missing_right", format!("{relation} may be seen, but not read"), fix)])
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn write(server: &Server, relation: &Relation, wish: &Wish<'_>) -> Result<Vec<Finding>> {
+    let source = Source::Relation(relation.clone());
+    let shape = match shape(server, &source, false).await {
+        Ok(shape) => shape,
+        Err(error) if error.kind == ErrorKind::NotFound => {
+            return missing(server, relation, wish, error).await.map(|finding| vec![finding]);
+        }
+        Err(error) => return Err(error),
+    };
+    let slots: Vec<_> = shape.columns.iter().map(SourceColumn::slot).collect();
+    // BigQuery enforces no key, so there is nothing to ask for: writes find duplicates by themselves.
+    let unique: Vec<String> = wish.key.iter().map(|key| (*key).to_owned()).collect();
+    Ok(write_findings(&BigQuery, &Table { relation, kind: shape.kind, slots: &slots, unique: &unique }, wish))
+}
+
+async fn missing(server: &Server, relation: &Relation, wish: &Wish<'_>, error: Error) -> Result<Finding> {
+    let Ok(parts) = parts(server, relation) else { return Err(error) };
+    let near = near_names(server, relation).await;
+    let near: Vec<&str> = near.iter().map(String::as_str).collect();
+    let mut finding = missing_table(&BigQuery, &Relation(parts.to_vec()), wish, &near);
+    let [project, dataset, _] = &parts;
+    let doing = format!("describe {relation}");
+    let told = server.rest.get(&["projects", project, "datasets", dataset], &[], &doing).await?;
+    if let Err(refusal) = told {
+        let error = refusal.error(&doing);
+        if error.kind != ErrorKind::NotFound {
+            return Err(error);
+        }
+        let place = server.location.as_ref().map(|at| format!(" OPTIONS (location = '{at}')")).unwrap_or_default();
+        finding.fix = format!("CREATE SCHEMA {}{place}; {}", dotted(&parts[..2]), finding.fix);
+    }
+    Ok(finding)
+}

@@ -1,0 +1,31 @@
+//! The BigQuery warehouse: the whole suite on the emulator that `scripts/services` starts, results by the Storage
+//! Read API and by REST; and what only BigQuery has.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "bigquery/lab.rs"]
+mod lab;
+
+mod bigquery {
+    mod suite {
+        tidegate_testkit::warehouse_suite!(super::super::lab::Emulated::new().await);
+    }
+
+    /// The same rows by REST, for projects where the Storage Read API may not be used.
+    mod by_rest {
+        tidegate_testkit::warehouse_suite_cases! { super::super::lab::Emulated::by_rest().await =>
+            every_type_comes_back_at_its_limits
+            full_reads_are_in_byte_order
+            whole_number_keys_sort_as_text
+            pages_are_bounded_and_never_empty
+            a_slow_reader_holds_few_pages
+            cursor_reads_hand_out_every_row_once
+        }
+    }
+
+    #[path = "faults.rs"]
+    mod faults;
+    #[path = "history.rs"]
+    mod history;
+    #[path = "types.rs"]
+    mod types;
+}

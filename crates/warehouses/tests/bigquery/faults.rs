@@ -1,0 +1,264 @@
+//! What goes wrong between us and BigQuery: a proxy before the emulator loses answers, and says what BigQuery would.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use tidegate_model::change::{Action, Change, Outcome};
+use tidegate_model::page::Held;
+use tidegate_model::ports::{Load, LoadMode, ReadAsk, ReadMode, Warehouse};
+use tidegate_model::record::{Fields, Key};
+use tidegate_model::schema::Source;
+use tidegate_model::span::{Fence, OpId};
+use tidegate_model::value::{Type, Value};
+use tidegate_model::{Error, ErrorKind};
+use tidegate_testkit::warehouse_suite::Lab;
+
+use super::super::lab::Emulated;
+
+/// A kind of call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Call {
+    /// A load job with its rows.
+    Upload,
+    /// The script of a write.
+    Job,
+    Query,
+    Other,
+}
+
+impl Call {
+    fn of(method: &Method, path: &str) -> Self {
+        match path {
+            _ if *method != Method::POST => Self::Other,
+            path if path.starts_with("/upload/") => Self::Upload,
+            path if path.ends_with("/jobs") => Self::Job,
+            path if path.ends_with("/queries") => Self::Query,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// What happens to the next call of a kind.
+#[derive(Debug, Clone)]
+enum Fault {
+    /// It is carried out, and the answer does not arrive.
+    Lost,
+    /// It is refused, as BigQuery refuses.
+    Refused(u16, &'static str, &'static str),
+    /// Its script fails where it would commit.
+    Sabotaged,
+}
+
+#[derive(Clone)]
+struct Proxy {
+    target: String,
+    http: reqwest::Client,
+    faults: Arc<Mutex<Vec<(Call, Fault)>>>,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Proxy {
+    async fn before(lab: &Emulated) -> (Self, String) {
+        let proxy = Self {
+            target: lab.rest.clone(),
+            http: tidegate_net::http::Http::default().client().unwrap(),
+            faults: Arc::default(),
+            seen: Arc::default(),
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().fallback(pass).with_state(proxy.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (proxy, url)
+    }
+
+    fn next(&self, call: Call, fault: Fault) {
+        self.faults.lock().unwrap().push((call, fault));
+    }
+
+    fn fault(&self, call: Call) -> Option<Fault> {
+        let mut faults = self.faults.lock().unwrap();
+        let at = faults.iter().position(|(of, _)| *of == call)?;
+        Some(faults.remove(at).1)
+    }
+}
+
+async fn pass(State(proxy): State<Proxy>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    proxy.seen.lock().unwrap().push(format!("{method} {}", uri.path()));
+    let fault = proxy.fault(Call::of(&method, uri.path()));
+    if let Some(Fault::Refused(status, reason, message)) = fault {
+        let body = json!({ "error": { "code": status, "message": message, "errors": [{ "reason": reason }] } });
+        return (StatusCode::from_u16(status).unwrap(), body.to_string()).into_response();
+    }
+    let body = match fault {
+        Some(Fault::Sabotaged) => {
+            let script = String::from_utf8(body.to_vec()).unwrap();
+            assert!(script.contains("COMMIT TRANSACTION"), "no script of ours");
+            Bytes::from(script.replace("COMMIT TRANSACTION", "SELECT ERROR('the backend broke')"))
+        }
+        _ => body,
+    };
+    let mut request = proxy.http.request(method, format!("{}{uri}", proxy.target)).body(body);
+    if let Some(kind) = headers.get("content-type") {
+        request = request.header("content-type", kind);
+    }
+    let answer = request.send().await.expect("the emulator");
+    let (status, bytes) = (answer.status(), answer.bytes().await.unwrap());
+    match fault {
+        // A body that ends too early: the connection broke while the answer was on its way.
+        Some(Fault::Lost) => {
+            let broken = futures_util::stream::iter([Ok(bytes.slice(..1)), Err(std::io::Error::other("broken"))]);
+            (status, Body::from_stream(broken)).into_response()
+        }
+        _ => (status, bytes).into_response(),
+    }
+}
+
+async fn rig() -> (Emulated, Proxy, Arc<dyn Warehouse>) {
+    let lab = Emulated::new().await;
+    lab.run("CREATE TABLE t (k STRING, v INT64)").await;
+    let (proxy, url) = Proxy::before(&lab).await;
+    let mut settings = lab.settings();
+    settings["endpoint"] = json!(url);
+    let warehouse = lab.with(&settings, true);
+    (lab, proxy, warehouse)
+}
+
+fn fence() -> Fence {
+    Fence { sync: "s".into(), store: "ours".into(), epoch: 1 }
+}
+
+async fn append(warehouse: &dyn Warehouse, lab: &Emulated, op: &str) -> Result<bool, Error> {
+    let columns = [("k".to_owned(), Type::Text), ("v".to_owned(), Type::Int64)];
+    let mut builder = tidegate_model::cells::PageBuilder::new(&columns);
+    for (key, value) in [("a", 1), ("b", 2)] {
+        builder.push(&Value::text(key));
+        builder.push(&Value::Int(value));
+        builder.end_row();
+    }
+    let load =
+        Load { mode: LoadMode::Append, key: None, op: OpId(op.into()), fence: fence(), link: Default::default() };
+    let pages = Box::new(Held::one(builder.take().expect("a page")));
+    let loaded = warehouse.load(&lab.relation("t"), &load, pages).await?;
+    assert_eq!(loaded.created, 2);
+    Ok(loaded.replayed)
+}
+
+async fn count(lab: &Emulated) -> String {
+    lab.ask("SELECT COUNT(*) FROM t").await.expect("a count")
+}
+
+/// An answer is lost, of the stage or of the script: the operation, sent again, writes once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_answer_does_not_write_twice() {
+    let (lab, proxy, warehouse) = rig().await;
+    proxy.next(Call::Upload, Fault::Lost);
+    let staged = append(warehouse.as_ref(), &lab, "op").await.expect_err("the stage's answer is lost");
+    assert_eq!(staged.kind, ErrorKind::Unavailable, "what is staged is seen by nobody: {staged:?}");
+    assert_eq!(count(&lab).await, "0");
+    proxy.next(Call::Job, Fault::Lost);
+    let lost = append(warehouse.as_ref(), &lab, "op").await.expect_err("the script's answer is lost");
+    assert_eq!(lost.kind, ErrorKind::Lost, "{lost:?}");
+    append(warehouse.as_ref(), &lab, "op").await.expect("found again by its job's name, or by its span row");
+    assert!(append(warehouse.as_ref(), &lab, "op").await.expect("told again"), "not told as replayed");
+    assert_eq!(count(&lab).await, "2");
+}
+
+/// A job that failed is known by its name: the next attempt has another, and its transaction left nothing behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_job_is_tried_under_another_name() {
+    let (lab, proxy, warehouse) = rig().await;
+    proxy.next(Call::Job, Fault::Sabotaged);
+    let failed = append(warehouse.as_ref(), &lab, "op").await.expect_err("the script fails");
+    assert!(failed.to_string().contains("job tidegate_"), "no job is named: {failed:?}");
+    assert_eq!(count(&lab).await, "0", "rows of a transaction that never ended");
+    assert!(!append(warehouse.as_ref(), &lab, "op").await.expect("a load"));
+    assert_eq!(count(&lab).await, "2");
+    let names: Vec<String> =
+        proxy.seen.lock().unwrap().iter().filter(|call| call.contains("/jobs/tidegate_")).cloned().collect();
+    assert!(names.iter().any(|call| call.starts_with("GET") && call.ends_with("_0")), "{names:?}");
+}
+
+/// The same for single records: one outcome each, told again after a lost answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_survive_a_lost_answer() {
+    let (lab, proxy, warehouse) = rig().await;
+    lab.run("INSERT INTO t VALUES ('b', 2)").await;
+    let field = |value: i64| Fields::from_iter([("v".into(), Value::Int(value))]);
+    let change = |action, key: &str, value, expect: Option<i64>| Change {
+        key: Key::new(key),
+        remote: None,
+        action,
+        fields: field(value),
+        expect: expect.map(field),
+    };
+    let batch = [
+        change(Action::Create, "a", 1, None),
+        change(Action::Update, "b", 20, Some(2)),
+        change(Action::Update, "b", 21, Some(20)),
+    ];
+    let write = || async { warehouse.write(&lab.relation("t"), "k", &batch, &OpId("w".into()), &fence()).await };
+    proxy.next(Call::Job, Fault::Lost);
+    assert_eq!(write().await.expect_err("lost").kind, ErrorKind::Lost);
+    let outcomes = write().await.expect("told");
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Applied { .. })), "{outcomes:?}");
+    assert_eq!(lab.ask("SELECT SUM(v) FROM t").await.as_deref(), Some("22"));
+}
+
+/// What BigQuery refuses is said in our words, with what to do, and nothing is written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn quotas_and_guards_are_told_apart() {
+    let (lab, proxy, warehouse) = rig().await;
+    append(warehouse.as_ref(), &lab, "first").await.expect("a load");
+    let dml =
+        "Resources exceeded during query execution: Too many DML statements outstanding against table x, limit is 20.";
+    for (status, reason, message, kind) in [
+        (400, "resourcesExceeded", dml, ErrorKind::RateLimited),
+        (403, "quotaExceeded", "Quota exceeded: Your table exceeded quota for imports", ErrorKind::RateLimited),
+        (403, "rateLimitExceeded", "Exceeded rate limits: too many concurrent queries", ErrorKind::RateLimited),
+        (403, "accessDenied", "Access Denied: Table x", ErrorKind::Forbidden),
+        (401, "authError", "Request had invalid authentication credentials", ErrorKind::Unauthorized),
+    ] {
+        proxy.next(Call::Job, Fault::Refused(status, reason, message));
+        let error = append(warehouse.as_ref(), &lab, "second").await.expect_err(reason);
+        assert_eq!(error.kind, kind, "{error:?}");
+    }
+    let billed = "Query exceeded limit for bytes billed: 1000000. 20971520 or higher required.";
+    proxy.next(Call::Query, Fault::Refused(400, "bytesBilledLimitExceeded", billed));
+    let ask = ReadAsk {
+        source: Source::Relation(lab.relation("t")),
+        columns: vec!["k".into()],
+        mode: ReadMode::Unordered,
+        page_rows: 10,
+        timezone: "UTC".into(),
+    };
+    let error = warehouse.read(ask).await.err().expect("over the guard");
+    assert_eq!(error.kind, ErrorKind::Guard, "{error:?}");
+    assert!(error.hint.is_some_and(|hint| hint.contains("maximum_bytes_billed")));
+    assert_eq!(count(&lab).await, "2");
+}
+
+/// Where the Storage Read API cannot be reached the same rows come by REST.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_come_by_rest_where_storage_is_closed() {
+    let (lab, _, warehouse) = rig().await;
+    append(warehouse.as_ref(), &lab, "op").await.expect("a load");
+    let mut settings = lab.settings();
+    settings["storage_endpoint"] = json!("http://127.0.0.1:1");
+    let warehouse = lab.with(&settings, false);
+    let ask = ReadAsk {
+        source: Source::Relation(lab.relation("t")),
+        columns: vec!["k".into()],
+        mode: ReadMode::Unordered,
+        page_rows: 10,
+        timezone: "UTC".into(),
+    };
+    let mut pages = warehouse.read(ask).await.expect("a read");
+    assert_eq!(pages.next().await.expect("a page").map(|page| page.len()), Some(2));
+    assert!(pages.next().await.expect("the end").is_none());
+}

@@ -1,0 +1,89 @@
+//! What only BigQuery has: arrays, structs, places on the earth.
+
+use tidegate_model::cells::value_at;
+use tidegate_model::page::Held;
+use tidegate_model::ports::{Load, LoadMode, ReadAsk, ReadMode, Warehouse};
+use tidegate_model::schema::Source;
+use tidegate_model::span::{Fence, OpId};
+use tidegate_model::value::{Type, Value};
+use tidegate_testkit::warehouse_suite::Lab;
+
+use super::super::lab::Emulated;
+
+async fn rows(warehouse: &dyn Warehouse, lab: &Emulated, columns: &[&str]) -> Vec<Vec<Value>> {
+    let ask = ReadAsk {
+        source: Source::Relation(lab.relation("t")),
+        columns: columns.iter().map(|name| (*name).to_owned()).collect(),
+        mode: ReadMode::Full { key: "k".into(), after: None, at: None },
+        page_rows: 2,
+        timezone: "UTC".into(),
+    };
+    let mut pages = warehouse.read(ask).await.expect("a read");
+    let mut rows = Vec::new();
+    while let Some(page) = pages.next().await.expect("a page") {
+        assert!(page.misfits.is_empty(), "{:?}", page.misfits);
+        rows.extend((0..page.len()).map(|row| (0..columns.len()).map(|at| value_at(&page.rows, at, row)).collect()));
+    }
+    rows
+}
+
+/// What is nested is read as JSON, written from JSON, and equal to itself when it is written again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nested_values_go_both_ways() {
+    for lab in [Emulated::new().await, Emulated::by_rest().await] {
+        lab.run(
+            "CREATE TABLE t (k STRING, tags ARRAY<STRING>, sums ARRAY<NUMERIC>, at STRUCT<x INT64, ys ARRAY<STRUCT<z STRING>>>, place GEOGRAPHY, span INTERVAL, big BIGNUMERIC)",
+        )
+        .await;
+        lab.run("INSERT INTO t (k, tags, at, place, span) VALUES ('a', ['x', ''], STRUCT(1, [STRUCT('q')]), ST_GEOGPOINT(1, 2), INTERVAL 1 DAY)").await;
+        let warehouse = lab.open(true);
+        let described = warehouse.describe(&Source::Relation(lab.relation("t"))).await.expect("a schema");
+        let types: Vec<Type> = described.columns.iter().map(|column| column.logical).collect();
+        let big = Type::Decimal { precision: 76, scale: 38 };
+        assert_eq!(types, [Type::Text, Type::List, Type::List, Type::Json, Type::Text, Type::Text, big]);
+        let nested = Value::Json(r#"{"x":1,"ys":[{"z":"q"}]}"#.into());
+        let list = |items: &[&str]| Value::List(items.iter().map(|item| Value::text(*item)).collect());
+        let got = rows(warehouse.as_ref(), &lab, &["tags", "sums", "at", "place"]).await;
+        assert_eq!(got, [[list(&["x", ""]), list(&[]), nested.clone(), Value::text("POINT(1 2)")]]);
+        let columns = [
+            ("k".to_owned(), Type::Text),
+            ("tags".to_owned(), Type::List),
+            ("at".to_owned(), Type::Json),
+            ("place".to_owned(), Type::Text),
+            ("big".to_owned(), big),
+        ];
+        let number = |text: &str| Value::Decimal(tidegate_model::value::Decimal::parse(text).expect("a number"));
+        let mut builder = tidegate_model::cells::PageBuilder::new(&columns);
+        for row in [
+            [Value::text("a"), list(&["x", ""]), nested.clone(), Value::text("POINT(1 2)"), Value::Null],
+            [
+                Value::text("b"),
+                Value::Null,
+                Value::Null,
+                Value::Null,
+                number("-12345678901234567890.000000000000000001"),
+            ],
+            [Value::text("c"), Value::List(vec![Value::text("x"), Value::Null]), Value::Null, Value::Null, Value::Null],
+        ] {
+            row.iter().for_each(|value| builder.push(value));
+            builder.end_row();
+        }
+        let load = Load {
+            mode: LoadMode::Merge,
+            key: Some("k".into()),
+            op: OpId("nested".into()),
+            fence: Fence { sync: "s".into(), store: "ours".into(), epoch: 1 },
+            link: Default::default(),
+        };
+        let pages = Box::new(Held::one(builder.take().expect("a page")));
+        let loaded = warehouse.load(&lab.relation("t"), &load, pages).await.expect("a load");
+        assert_eq!((loaded.created, loaded.updated, loaded.unchanged), (1, 0, 1));
+        assert_eq!(
+            loaded.rejected.iter().map(|(row, why)| (*row, why.rule.as_str())).collect::<Vec<_>>(),
+            [(2, "null_element")]
+        );
+        let got = rows(warehouse.as_ref(), &lab, &["tags", "at", "big"]).await;
+        let digits = number("-12345678901234567890.000000000000000001");
+        assert_eq!(got, [[list(&["x", ""]), nested, Value::Null], [list(&[]), Value::Null, digits]]);
+    }
+}
