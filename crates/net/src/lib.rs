@@ -4,4 +4,5 @@ pub mod http;
 pub mod oauth;
 pub mod postgres;
 pub mod roots;
+pub mod targets;
 mod verifier;
