@@ -101,6 +101,12 @@ pub enum Command {
     Serve(cmd::serve::Args),
     /// Sign in to a connection with a browser (OAuth)
     Auth(cmd::auth::Args),
+    /// Run what is queued, beside `serve`
+    Work(cmd::work::Args),
+    /// Say who may sign in to `serve`
+    Users(cmd::users::Args),
+    /// Make tokens for programs that call the API
+    Tokens(cmd::tokens::Args),
     /// Keep secrets, encrypted
     Secrets(cmd::secrets::Args),
     /// Back up, restore or migrate the state

@@ -105,6 +105,11 @@ impl Workshop {
         Self { root, project, store, engine, watcher, warehouses, platforms }
     }
 
+    /// Whether the state is a file of this machine.
+    pub fn state_is_a_file(&self) -> Result<bool> {
+        Ok(project::state_url(&self.root, &self.project)?.starts_with("sqlite:"))
+    }
+
     /// A sync of the project.
     pub fn sync(&self, name: &str) -> Result<&Sync> {
         let known = self.project.syncs.keys().map(String::as_str);

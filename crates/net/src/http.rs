@@ -10,6 +10,7 @@ use tidegate_model::secret::redact_url;
 use tidegate_model::{Error, Result};
 
 use crate::roots::Roots;
+use crate::targets::Targets;
 
 /// How a client reaches its server.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct Http {
     pub redirects_max: usize,
     /// What the client calls itself.
     pub user_agent: String,
+    /// Where it may go by a name, if not everywhere; addresses in numbers are checked with [`Targets::check`].
+    pub targets: Option<Targets>,
 }
 
 impl Default for Http {
@@ -37,6 +40,7 @@ impl Default for Http {
             read_timeout: Duration::from_secs(60),
             redirects_max: 0,
             user_agent: concat!("tidegate/", env!("CARGO_PKG_VERSION")).to_owned(),
+            targets: None,
         }
     }
 }
@@ -63,6 +67,9 @@ impl Http {
             .redirect(redirects(self.redirects_max))
             .referer(false)
             .user_agent(self.user_agent.as_str());
+        if let Some(targets) = &self.targets {
+            builder = builder.dns_resolver(Arc::new(targets.clone()));
+        }
         if let Some(url) = &self.proxy {
             let proxy = Proxy::all(url).map_err(|_| {
                 Error::config(format!("the proxy {} cannot be used", redact_url(url)))

@@ -4,6 +4,7 @@ pub mod http;
 pub mod oauth;
 pub mod postgres;
 pub mod roots;
+pub mod targets;
 mod verifier;
 
 /// Makes ring the crypto provider of the process, for clients of others that ask for one. Our own are handed it.

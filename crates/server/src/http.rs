@@ -44,7 +44,7 @@ const HEADERS: [(&str, &str); 6] = [
 
 /// Everything, behind the checks. Without an API (a worker alone) there are the probes only.
 pub(crate) fn router(probes: Probes, hosts: Arc<Hosts>, access: Arc<Access>, api: Option<Api>) -> Router {
-    let secure = access.secure;
+    let secure = access.gate.secure;
     let mut router = Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))

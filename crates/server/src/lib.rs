@@ -5,6 +5,7 @@
 //! [`desk::Desk`], the state through a [`StateView`], the time through a [`Clock`].
 
 mod access;
+mod alerts;
 mod api;
 mod callback;
 pub mod desk;

@@ -46,6 +46,8 @@ pub struct ServeOptions {
     pub oidc: Option<Oidc>,
     /// Who is told when a sync starts to fail, or recovers.
     pub alert_url: Option<Secret>,
+    /// Hosts inside the network that may be called.
+    pub private_targets: Vec<String>,
     /// Whether this process looks at what is due; without, it only takes jobs.
     pub schedule: bool,
     /// Runs at work at once, of all syncs together. One sync never runs twice at once.
@@ -65,6 +67,7 @@ impl Default for ServeOptions {
             behind_proxy: false,
             oidc: None,
             alert_url: None,
+            private_targets: Vec::new(),
             schedule: true,
             parallel_runs: 2,
             tick_ms: 1_000,

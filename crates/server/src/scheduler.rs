@@ -10,6 +10,7 @@ use tidegate_model::{Instant, Result};
 use tidegate_store::{Job, NewJob};
 use tokio::sync::Notify;
 
+use crate::alerts::Alerts;
 use crate::facts::{Attempt, Facts, Settings, entry, not_begun, scheduled, scheduled_value};
 use crate::metrics::SyncGauges;
 use crate::options::{REFRESH_MS, RUNS_LOOKED_AT, ServeOptions};
@@ -31,6 +32,7 @@ pub(crate) struct Scheduler {
     settings: Settings,
     watch: Watch,
     outlook: Arc<Outlook>,
+    alerts: Alerts,
 }
 
 impl Scheduler {
@@ -38,8 +40,8 @@ impl Scheduler {
         options: ServeOptions,
         worker: Worker,
         wake: Arc<Notify>,
-        watch: Watch,
         outlook: Arc<Outlook>,
+        alerts: Alerts,
     ) -> Self {
         Self {
             options,
@@ -49,8 +51,9 @@ impl Scheduler {
             facts: BTreeMap::new(),
             attempts: BTreeMap::new(),
             settings: Settings::default(),
-            watch,
+            watch: Watch::default(),
             outlook,
+            alerts,
         }
     }
 
@@ -194,9 +197,10 @@ impl Scheduler {
         let now = self.worker.clock.now();
         let attempt = self.attempts.entry(sync.clone()).or_default();
         let status = Arc::clone(&self.worker.status);
+        let news;
         match &outcome {
             Ok(run) => {
-                self.watch.ended(run);
+                news = self.watch.ended(run);
                 status.measure(|metrics| metrics.run_ended(run));
                 attempt.started = Some(run.started_at);
                 attempt.finished = Some(run.finished_at.unwrap_or(now));
@@ -207,7 +211,7 @@ impl Scheduler {
                 }
             }
             Err(error) => {
-                self.watch.not_begun(&sync, error);
+                news = self.watch.not_begun(&sync, error);
                 status.measure(|metrics| metrics.run_not_begun(&sync, error.code()));
                 // Held elsewhere is nobody's failure; its job waits until it may be free.
                 if error.kind != ErrorKind::Locked {
@@ -217,6 +221,15 @@ impl Scheduler {
             }
         }
         self.tell(&sync, outcome.err(), now).await;
+        if let Some(news) = news
+            && let Err(error) = self.alerts.tell(self.worker.state.as_ref(), news, now).await
+        {
+            tracing::warn!(
+                sync,
+                code = error.code(),
+                "{sync}: whether an alert is due could not be found out: {error}"
+            );
+        }
         let at_work = self.worker.at_work_len();
         status.measure(|metrics| metrics.at_work(at_work));
     }

@@ -9,11 +9,13 @@ use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use tidegate_model::error::ErrorKind;
 use tidegate_model::ports::Holder;
 use tidegate_model::{Error, Result};
+use tidegate_net::targets::Targets;
 use tidegate_store::{Jobs, Store};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
 
-use crate::access::{Access, Hosts};
+use crate::access::{Access, Gate, Hosts, Provider};
+use crate::alerts::Alerts;
 use crate::api::Api;
 use crate::desk::Desk;
 use crate::http::{Probes, router};
@@ -23,7 +25,6 @@ use crate::outlook::Outlook;
 use crate::ports::{Clock, Runner, StateView};
 use crate::scheduler::Scheduler;
 use crate::status::Status;
-use crate::watch::Watch;
 use crate::worker::Worker;
 
 /// What a server works with.
@@ -50,6 +51,8 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     reach: Reach,
+    alerts: Alerts,
+    oidc: Option<Arc<Provider>>,
 }
 
 impl Server {
@@ -63,6 +66,12 @@ impl Server {
             ))
             .hint("add somebody with `tidegate users add NAME --role admin`, or set `serve.oidc`"));
         }
+        let targets = Targets::public_and(&options.private_targets);
+        let alerts = Alerts::new(options.alert_url.clone(), &targets, options.public_url.clone())?;
+        let oidc = match &options.oidc {
+            Some(oidc) => Some(Arc::new(Provider::new(oidc.clone(), &targets)?)),
+            None => None,
+        };
         let wanted = reach.address;
         let refused = |error: std::io::Error| {
             Error::new(ErrorKind::Unavailable, format!("cannot listen on {wanted}"))
@@ -71,12 +80,25 @@ impl Server {
         };
         let listener = TcpListener::bind(wanted).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        Ok(Self { options, listener, address, reach })
+        Ok(Self { options, listener, address, reach, alerts, oidc })
     }
 
     /// Where it listens; the port that was found if 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Who may come in, and how.
+    fn gate(&self) -> Gate {
+        let here = if self.reach.secure { "https" } else { "http" };
+        let own = format!("{here}://{}", self.address);
+        Gate {
+            local: self.reach.local,
+            secure: self.reach.secure,
+            behind_proxy: self.options.behind_proxy,
+            oidc: self.oidc.clone(),
+            url: self.options.public_url.as_ref().map_or(own, |url| url.trim_end_matches('/').to_owned()),
+        }
     }
 
     /// Works until `stop` ends: runs what is due, takes jobs, answers. Then it takes no more work, asks running runs to
@@ -91,8 +113,7 @@ impl Server {
             clock: Arc::clone(&clock),
             tick_ms: self.options.tick_ms,
         };
-        let (secure, oidc) = (self.reach.secure, self.options.oidc.is_some());
-        let access = Arc::new(Access::new(Arc::clone(&store), Arc::clone(&clock), self.reach.local, secure, oidc));
+        let access = Arc::new(Access::new(Arc::clone(&store), Arc::clone(&clock), self.gate()));
         let api = desk.map(|desk| Api { desk, access: Arc::clone(&access), wake: Arc::clone(&wake) });
         let hosts = Arc::new(Hosts { public: self.reach.public.clone(), numbers: !self.address.ip().is_loopback() });
         let (close, closed) = oneshot::channel::<()>();
@@ -106,7 +127,7 @@ impl Server {
 
         let jobs = store as Arc<dyn Jobs>;
         let worker = Worker::new(runner, state, jobs, clock, status, (holder, self.options.parallel_runs));
-        Scheduler::new(self.options, worker, wake, Watch::default(), outlook).run(stop).await;
+        Scheduler::new(self.options, worker, wake, outlook, self.alerts).run(stop).await;
 
         let _ = close.send(());
         let abort = http.abort_handle();

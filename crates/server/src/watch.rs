@@ -7,6 +7,8 @@ use tidegate_model::Error;
 use tidegate_model::error::ErrorKind;
 use tidegate_model::run::{RunRecord, RunStatus};
 
+use crate::alerts::News;
+
 /// Remembers what has been said.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
@@ -39,8 +41,8 @@ impl Watch {
             Reason::NoSchedule | Reason::Running | Reason::Queued | Reason::NotYet => {}
         }
     }
-    /// Says how a run ended; a sync that starts failing or recovers is said louder.
-    pub(crate) fn ended(&mut self, run: &RunRecord) {
+    /// Says how a run ended; a sync that starts failing or recovers is said louder. What alerts should know.
+    pub(crate) fn ended(&mut self, run: &RunRecord) -> Option<News> {
         let total = run.books.total();
         let (sync, status) = (run.sync.as_str(), run.status.as_str());
         tracing::info!(
@@ -62,29 +64,44 @@ impl Watch {
         let failed = match run.status {
             RunStatus::Failed | RunStatus::Unbalanced => true,
             RunStatus::Succeeded | RunStatus::Partial => false,
-            RunStatus::Queued | RunStatus::Running | RunStatus::Cancelled => return,
+            RunStatus::Queued | RunStatus::Running | RunStatus::Cancelled => return None,
         };
         let (code, message, hint) = match &run.error {
             Some(error) => (error.code.as_str(), error.message.as_str(), error.hint.as_deref().unwrap_or("")),
             None => ("", status, ""),
         };
-        self.failing(sync, Some(&run.run), failed, code, message, hint);
+        Some(self.failing(sync, Some(&run.run), failed, (code, message, hint)))
     }
-    /// Says why a run could not begin.
-    pub(crate) fn not_begun(&mut self, sync: &str, error: &Error) {
+    /// Says why a run could not begin. What alerts should know.
+    pub(crate) fn not_begun(&mut self, sync: &str, error: &Error) -> Option<News> {
         if error.kind == ErrorKind::Locked {
             tracing::info!(sync, code = error.code(), "{sync} is at work elsewhere: {error}");
-            return;
+            return None;
         }
-        self.failing(sync, None, true, error.code(), &error.to_string(), error.hint.as_deref().unwrap_or(""));
+        let told = (error.code(), &*error.to_string(), error.hint.as_deref().unwrap_or(""));
+        Some(self.failing(sync, None, true, told))
     }
-    fn failing(&mut self, sync: &str, run: Option<&str>, failed: bool, code: &str, message: &str, hint: &str) {
+    fn failing(
+        &mut self,
+        sync: &str,
+        run: Option<&str>,
+        failed: bool,
+        (code, message, hint): (&str, &str, &str),
+    ) -> News {
         let before = self.failing.insert(sync.to_owned(), failed).unwrap_or(false);
         match (before, failed) {
             (false, true) => tracing::error!(sync, run, code, hint, "{sync} started failing: {message}"),
             (true, true) => tracing::info!(sync, run, code, "{sync} is still failing: {message}"),
             (true, false) => tracing::warn!(sync, run, "{sync} has recovered"),
             (false, false) => {}
+        }
+        News {
+            sync: sync.to_owned(),
+            failing: failed,
+            run: run.map(str::to_owned),
+            code: code.to_owned(),
+            message: message.to_owned(),
+            hint: hint.to_owned(),
         }
     }
 }

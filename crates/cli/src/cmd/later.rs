@@ -17,15 +17,6 @@ pub enum Later {
     /// The container job (comes with a later part)
     #[command(hide = true)]
     BatchSync(Rest),
-    /// Work without a scheduler (comes with a later part)
-    #[command(hide = true)]
-    Work(Rest),
-    /// Who may sign in (comes with a later part)
-    #[command(hide = true)]
-    Users(Rest),
-    /// Tokens of the API (comes with a later part)
-    #[command(hide = true)]
-    Tokens(Rest),
 }
 
 /// Anything.
@@ -42,9 +33,6 @@ pub fn run(later: &Later) -> Ending {
         Later::Rehearse(_) => ("rehearse", "`tidegate plan SYNC` shows what a run would do"),
         Later::Sandbox(_) => ("sandbox", "the embedded hub (`type: hub`) needs no account"),
         Later::BatchSync(_) => ("batch-sync", "`tidegate run` and `tidegate serve` run syncs"),
-        Later::Work(_) => ("work", "`tidegate serve` is scheduler and worker in one process"),
-        Later::Users(_) => ("users", "`tidegate serve` has no sign-in yet and listens on loopback"),
-        Later::Tokens(_) => ("tokens", "`tidegate serve` has no API yet that would need one"),
     };
     let error = Error::config(format!("`tidegate {name}` comes with a later part and is not in this build"));
     Err(error.hint(format!("today: {today}")).into())

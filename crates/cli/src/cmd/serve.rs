@@ -115,12 +115,13 @@ pub fn options(shop: &Workshop, listen: Option<&str>) -> Result<ServeOptions> {
         behind_proxy: serve.behind_proxy,
         oidc,
         alert_url: alert.map(Secret::new),
+        private_targets: serve.private_targets.clone(),
         ..ServeOptions::default()
     })
 }
 
 /// A person is told how it ends; a log says the address by itself.
-fn say_address(out: &Out, server: &Server, text: bool) -> Result<()> {
+pub fn say_address(out: &Out, server: &Server, text: bool) -> Result<()> {
     let address = server.address();
     if out.json {
         let mut line = crate::out::Object::default();

@@ -63,9 +63,6 @@ fn commands_of_later_parts_say_so() {
         ("rehearse companies", "rehearse"),
         ("sandbox planhat --listen 127.0.0.1:1", "sandbox"),
         ("batch-sync --connection-parameters {}", "batch-sync"),
-        ("work", "work"),
-        ("users add ada", "users"),
-        ("tokens list", "tokens"),
     ] {
         let words: Vec<&str> = line.split(' ').collect();
         bench.run(&words).expect(2).says(&[&format!("`tidegate {name}` comes with a later part"), "hint: today:"]);

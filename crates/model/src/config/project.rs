@@ -62,6 +62,8 @@ pub struct Serve {
     pub behind_proxy: bool,
     /// Environment variables that connections made in the UI may name.
     pub env_allow: Vec<String>,
+    /// Hosts inside the network that may be called.
+    pub private_targets: Vec<String>,
     /// Addresses that calls leave from.
     pub egress_ips: Vec<String>,
     /// Sign-in through an identity provider.
@@ -308,6 +310,7 @@ fn serve(node: &Node) -> Serve {
         tls: node.get("tls").and_then(|tls| Some((text(tls, "cert")?, text(tls, "key")?))),
         behind_proxy: text(node, "behind_proxy").is_some_and(|word| word.eq_ignore_ascii_case("true")),
         env_allow: texts("env_allow"),
+        private_targets: texts("private_targets"),
         egress_ips: texts("egress_ips"),
         oidc: node.get("oidc").and_then(|oidc| {
             Some(Oidc {

@@ -124,6 +124,11 @@ static SERVE: Block = Block {
         key("tls", Shape::Block(&TLS), "Certificate and key, if tidegate itself speaks TLS."),
         key("behind_proxy", Shape::Bool, "Whether a proxy in front sets the forwarding headers."),
         key("env_allow", TEXTS, "Environment variables that connections made in the UI may name."),
+        key(
+            "private_targets",
+            TEXTS,
+            "Hosts inside your network that alerts, sign-in and connections made in the UI may call.",
+        ),
         key("egress_ips", TEXTS, "Addresses that calls leave from, shown in set-up steps."),
         key("oidc", Shape::Block(&OIDC), "Sign-in through an identity provider."),
     ],

@@ -11,11 +11,26 @@ use tidegate_model::Result;
 use tidegate_store::Store;
 
 use super::caller::{Caller, Via};
+use super::oidc::Provider;
 use super::scope::{Role, Scope};
 use super::throttle::Throttle;
 use super::{cookie, token};
 use crate::api::fail;
 use crate::ports::Clock;
+
+/// Who may come in, and how.
+pub(crate) struct Gate {
+    /// Whether only this machine can call: then nobody has to sign in as long as there are no users.
+    pub(crate) local: bool,
+    /// Whether browsers come over TLS.
+    pub(crate) secure: bool,
+    /// Whether a proxy says who calls.
+    pub(crate) behind_proxy: bool,
+    /// The identity provider, if people may sign in through one.
+    pub(crate) oidc: Option<Arc<Provider>>,
+    /// The address that browsers use, without a `/` at its end.
+    pub(crate) url: String,
+}
 
 /// What is needed to tell callers apart.
 pub(crate) struct Access {
@@ -23,19 +38,15 @@ pub(crate) struct Access {
     pub(crate) store: Arc<Store>,
     /// What time it is.
     pub(crate) clock: Arc<dyn Clock>,
-    /// Whether only this machine can call: then nobody has to sign in as long as there are no users.
-    pub(crate) local: bool,
-    /// Whether browsers come over TLS.
-    pub(crate) secure: bool,
-    /// Whether people may sign in through an identity provider.
-    pub(crate) oidc: bool,
+    /// Who may come in, and how.
+    pub(crate) gate: Gate,
     throttle: Mutex<Throttle>,
 }
 
 impl Access {
     /// A gate.
-    pub(crate) fn new(store: Arc<Store>, clock: Arc<dyn Clock>, local: bool, secure: bool, oidc: bool) -> Self {
-        Self { store, clock, local, secure, oidc, throttle: Mutex::default() }
+    pub(crate) fn new(store: Arc<Store>, clock: Arc<dyn Clock>, gate: Gate) -> Self {
+        Self { store, clock, gate, throttle: Mutex::default() }
     }
 
     /// Tries to sign in, of names and addresses.
@@ -46,7 +57,7 @@ impl Access {
 
     /// Whether nobody has to sign in.
     pub(crate) async fn open(&self) -> Result<bool> {
-        Ok(self.local && !self.oidc && self.store.users().await?.is_empty())
+        Ok(self.gate.local && self.gate.oidc.is_none() && self.store.users().await?.is_empty())
     }
 
     /// Who sent a request with these headers.
@@ -60,7 +71,7 @@ impl Access {
             });
             return Ok(caller.unwrap_or_else(Caller::nobody));
         }
-        if let Some(text) = cookie::read(headers, self.secure)
+        if let Some(text) = cookie::read(headers, self.gate.secure)
             && let Some(session) = self.store.session_of(&token::hash(text), now).await?
             && let Some(role) = Role::parse(&session.role)
         {

@@ -8,7 +8,7 @@ use axum::extract::{ConnectInfo, Extension, State};
 use axum::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use tidegate_model::secret::Secret;
@@ -18,7 +18,7 @@ use tidegate_store::{Audit, Session};
 use super::caller::{Caller, Via};
 use super::gate::Access;
 use super::scope::Role;
-use super::{cookie, password, token};
+use super::{cookie, oidc, password, token};
 use crate::api::{fail, form};
 
 /// How long a session holds: a working day.
@@ -32,7 +32,12 @@ struct Credentials {
 
 /// `POST /sign-in`, `POST /sign-out`.
 pub(crate) fn routes(access: Arc<Access>) -> Router {
-    Router::new().route("/sign-in", post(sign_in)).route("/sign-out", post(sign_out)).with_state(access)
+    Router::new()
+        .route("/sign-in", post(sign_in))
+        .route("/sign-out", post(sign_out))
+        .route("/oidc/start", get(oidc::start))
+        .route("/oidc/callback", get(oidc::callback))
+        .with_state(access)
 }
 
 async fn sign_in(
@@ -46,7 +51,7 @@ async fn sign_in(
         Ok(credentials) => credentials,
         Err(error) => return fail::answer(&error),
     };
-    let address = peer.map_or_else(String::new, |Extension(ConnectInfo(peer))| peer.ip().to_string());
+    let address = from(&access, &headers, peer);
     match check(&access, &credentials, &address).await {
         Ok(Ok(cookie)) => {
             let mut answer = if is_form {
@@ -63,6 +68,16 @@ async fn sign_in(
         }
         Ok(Err(refused)) => refused.into_response(),
         Err(error) => fail::answer(&error),
+    }
+}
+
+/// The address that somebody comes from. A proxy adds it as the last of the header; those before are the caller's own
+/// words.
+fn from(access: &Access, headers: &HeaderMap, peer: Option<Extension<ConnectInfo<SocketAddr>>>) -> String {
+    let forwarded = headers.get_all("x-forwarded-for").iter().last().and_then(|value| value.to_str().ok());
+    match forwarded.and_then(|text| text.rsplit(',').next()) {
+        Some(last) if access.gate.behind_proxy => last.trim().to_owned(),
+        _ => peer.map_or_else(String::new, |Extension(ConnectInfo(peer))| peer.ip().to_string()),
     }
 }
 
@@ -146,10 +161,11 @@ pub(crate) async fn begin(access: &Access, who: &str, role: Role, local: bool) -
     };
     access.store.add_session(&session, &token::hash(&text)).await?;
     note(access, who, "sign_in", "done").await?;
-    cookie::set(&text, access.secure, SESSION_MS / 1_000).ok_or_else(|| Error::internal("a cookie cannot be written"))
+    cookie::set(&text, access.gate.secure, SESSION_MS / 1_000)
+        .ok_or_else(|| Error::internal("a cookie cannot be written"))
 }
 
-async fn note(access: &Access, who: &str, action: &str, outcome: &str) -> Result<()> {
+pub(crate) async fn note(access: &Access, who: &str, action: &str, outcome: &str) -> Result<()> {
     let line = Audit {
         id: 0,
         at: access.clock.now(),
@@ -172,14 +188,14 @@ async fn sign_out(
         if let Err(refused) = form::check_csrf(&caller, &headers, &body) {
             return *refused;
         }
-        if let Some(text) = cookie::read(&headers, access.secure)
+        if let Some(text) = cookie::read(&headers, access.gate.secure)
             && let Err(error) = access.store.end_session(&token::hash(text)).await
         {
             return fail::answer(&error);
         }
     }
     let mut answer = (StatusCode::SEE_OTHER, [(LOCATION, "/sign-in")]).into_response();
-    if let Some(gone) = cookie::set("", access.secure, 0) {
+    if let Some(gone) = cookie::set("", access.gate.secure, 0) {
         answer.headers_mut().insert(SET_COOKIE, gone);
     }
     answer.headers_mut().remove(CONTENT_TYPE);

@@ -38,7 +38,7 @@ pub(super) async fn page(State(api): State<Api>, Query(asked): Query<Asked>) -> 
                         }
                         button { "Sign in" }
                     }
-                    @if api.access.oidc { p { a href="/oidc/start" { "Sign in through your identity provider" } } }
+                    @if api.access.gate.oidc.is_some() { p { a href="/oidc/start" { "Sign in through your identity provider" } } }
                 }
             }
         }

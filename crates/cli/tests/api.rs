@@ -1,0 +1,21 @@
+//! `serve` and `work` as real processes: the API as programs and attackers call it, workers that share a queue.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "api/actions.rs"]
+mod actions;
+#[path = "api/alerts.rs"]
+mod alerts;
+#[path = "api/attacks.rs"]
+mod attacks;
+#[path = "e2e/bench.rs"]
+#[allow(dead_code, reason = "the workbench of the other tests, of which these use a part")]
+mod bench;
+#[path = "api/files.rs"]
+mod files;
+#[path = "api/fuzz.rs"]
+mod fuzz;
+#[path = "api/server.rs"]
+mod server;
+#[cfg(feature = "failpoints")]
+#[path = "api/workers.rs"]
+mod workers;

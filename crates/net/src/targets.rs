@@ -1,0 +1,180 @@
+//! Where calls may go that a person of the pages, or another system's answer, gave the address of: out, and not to what
+//! only this network can see. Addresses are looked at when a connection is made, so that a name cannot first point
+//! somewhere harmless.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use reqwest::Url;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tidegate_model::{Error, Result};
+
+/// Hosts inside this network that may be called all the same.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Targets {
+    allowed: Arc<[String]>,
+}
+
+impl Targets {
+    /// All of the world, and these hosts inside.
+    pub fn public_and(allowed: &[String]) -> Self {
+        Self { allowed: allowed.iter().map(|host| host.to_ascii_lowercase()).collect() }
+    }
+
+    /// Refuses an address that leads inside by itself. What a name leads to is looked at when it is called.
+    ///
+    /// # Errors
+    /// An address that is none, or that leads inside.
+    pub fn check(&self, url: &str) -> Result<()> {
+        let parsed = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let Some(host) = parsed.as_ref().and_then(Url::host_str) else {
+            return Err(Error::config("the address is none that can be called").hint("write it as https://host/path"));
+        };
+        let number = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        let inside = number.map_or_else(|_| is_local_name(host), |address| !is_public(address));
+        if inside && !self.allows(host) {
+            return Err(refused(host));
+        }
+        Ok(())
+    }
+
+    fn allows(&self, host: &str) -> bool {
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+        self.allowed.contains(&host)
+    }
+}
+
+fn refused(host: &str) -> Error {
+    Error::config(format!("{host} is an address inside this network, which is not called from here"))
+        .hint("if that is meant, add the host to `serve.private_targets` in tidegate.yaml")
+}
+
+fn is_local_name(host: &str) -> bool {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    host == "localhost" || host.ends_with(".localhost")
+}
+
+/// Whether an address is one of the world's: not this machine, this network, a link, a test or a group.
+pub fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            let shared = a == 100 && (64..128).contains(&b);
+            let special =
+                (a == 192 && b == 0 && (c == 0 || c == 2)) || (a == 198 && (b & 0xfe == 18 || (b == 51 && c == 100)));
+            let rest = a == 0 || a >= 224 || (a == 203 && b == 0 && c == 113);
+            !(v4.is_loopback() || v4.is_private() || v4.is_link_local() || shared || special || rest)
+        }
+        IpAddr::V6(v6) => match inner_v4(v6) {
+            Some(v4) => is_public(v4),
+            None => {
+                let first = v6.segments()[0];
+                let documentation = first == 0x2001 && v6.segments()[1] == 0xdb8;
+                first & 0xe000 == 0x2000 && !documentation
+            }
+        },
+    }
+}
+
+/// The address of the older kind that a newer one stands for: mapped, translated (64:ff9b::/96) or tunnelled (2002::/16).
+fn inner_v4(v6: Ipv6Addr) -> Option<IpAddr> {
+    if let Some(v4) = v6.to_ipv4_mapped() {
+        return Some(IpAddr::V4(v4));
+    }
+    let s = v6.segments();
+    let of = |high: u16, low: u16| {
+        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        Some(IpAddr::from([a, b, c, d]))
+    };
+    match s {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => of(high, low),
+        [0x2002, high, low, ..] => of(high, low),
+        _ => None,
+    }
+}
+
+impl Resolve for Targets {
+    fn resolve(&self, name: Name) -> Resolving {
+        let own = self.clone();
+        Box::pin(async move {
+            let host = name.as_str().to_owned();
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
+            let open = own.allows(&host);
+            let kept: Vec<SocketAddr> = found.into_iter().filter(|at| open || is_public(at.ip())).collect();
+            if kept.is_empty() {
+                return Err(Box::new(refused(&host)) as Box<dyn std::error::Error + Send + Sync>);
+            }
+            Ok(Box::new(kept.into_iter()) as Addrs)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_inside() {
+        for inside in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "fd12::1",
+            "ff02::1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::a00:1",
+            "2002:7f00:1::",
+            "2001:db8::1",
+            "192.0.2.1",
+            "198.18.0.1",
+        ] {
+            assert!(!is_public(inside.parse().expect(inside)), "{inside}");
+        }
+        for outside in ["1.1.1.1", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"]
+        {
+            assert!(is_public(outside.parse().expect(outside)), "{outside}");
+        }
+    }
+
+    #[test]
+    fn addresses_that_lead_inside_are_refused_unless_allowed() {
+        let none = Targets::public_and(&[]);
+        for url in [
+            "http://127.0.0.1/x",
+            "http://localhost:8080",
+            "https://[::1]/",
+            "http://169.254.169.254/latest/meta-data",
+            "http://2130706433/",
+            "http://0x7f.1/",
+            "http://a.localhost./",
+            "ftp://example.org",
+            "no address",
+            "http://",
+        ] {
+            assert!(none.check(url).is_err(), "{url}");
+        }
+        assert!(none.check("https://hooks.example.org/x").is_ok());
+        let some = Targets::public_and(&["LocalHost".to_owned(), "::1".to_owned()]);
+        assert!(some.check("http://localhost:1/").is_ok() && some.check("http://[::1]:1/").is_ok());
+        assert!(some.check("http://127.0.0.1:1/").is_err());
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_inside_is_not_called() {
+        let http = crate::http::Http { targets: Some(Targets::public_and(&[])), ..crate::http::Http::default() };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://localhost:{}/", listener.local_addr().expect("an address").port());
+        let error = http.client().expect("a client").get(&url).send().await.expect_err("refused");
+        assert!(format!("{error:?}").contains("inside this network"), "{error:?}");
+    }
+}
