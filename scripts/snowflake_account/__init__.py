@@ -10,5 +10,6 @@ docs/snowflake-standin.md says what is modelled, from which documents, and what 
 | `states` | a table or view as it stood at an instant, and the changes between two, as SQL |
 | `rewrite` | queries: streams, CHANGES, AT and the system functions, replaced by such SQL |
 | `commands` | the statements that make, change and list what has a history |
+| `stages` | stages, and their files in the clouds' storage |
 | `statements` | one statement from its text to its effects |
 """
