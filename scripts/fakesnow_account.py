@@ -35,7 +35,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import uvicorn
 from fakesnow.instance import FakeSnow
-from snowflake_account import listing, locks, statements
+from snowflake_account import listing, locks, stages as staging, statements
 from snowflake_account.refused import Refused
 from snowflake_account.world import Session, World, keep_case
 from starlette.applications import Starlette
@@ -217,6 +217,8 @@ async def query(request: Request) -> JSONResponse:
         return no("000008", "Actual statement count 2 did not match the desired statement count 1.", "0A000")
     world, session = connection.session
     listing.current.set(world)
+    if staging.matters(sql):
+        return await staged(request, body, connection, place, sql)
     body["sqlText"] = translated(sql, token)
     if statements.matters(world, sql):
         try:
@@ -226,6 +228,36 @@ async def query(request: Request) -> JSONResponse:
         async with world.lock:
             return await run(request, body, connection, place, sql)
     return await run(request, body, connection, place, sql)
+
+
+async def staged(request: Request, body: dict, connection, place: tuple, sql: str) -> JSONResponse:
+    """A statement about stages."""
+    world, _ = connection.session
+    base = f"{request.url.scheme}://{request.url.netloc}"
+    account = next(name for name, known in worlds.items() if known is world)
+    try:
+        if not staging.COPY.match(sql):
+            data = await run_in_threadpool(staging.run, world, account, place, sql, base)
+            return JSONResponse({"data": data, "success": True})
+        table, insert, rows = await run_in_threadpool(staging.copy, world, account, place, sql, base)
+    except Refused as error:
+        return no(error.code, error.message, error.state)
+    connection._duck_conn.register("TIDEGATE_COPY", table)
+    try:
+        answer = json.loads((await run(request, {**body, "sqlText": insert}, connection, place, insert)).body)
+    finally:
+        connection._duck_conn.unregister("TIDEGATE_COPY")
+    if not answer["success"]:
+        return JSONResponse(answer)
+    names = ("file", "status", "rows_parsed", "rows_loaded", "error_limit", "errors_seen")
+    return JSONResponse({"data": staging.told(rows, *names), "success": True})
+
+
+async def google(request: Request) -> Response:
+    """Google's storage, for accounts that lie on it."""
+    store = staging.storage.get("gcs")
+    body = await request.body()
+    return Response(status_code=store.take(request.path_params["path"], request.headers, body) if store else 404)
 
 
 async def run(request: Request, body: dict, connection, place: tuple, sql: str) -> JSONResponse:
@@ -285,6 +317,7 @@ app = Starlette(
         Route("/queries/v1/query-request", query, methods=["POST"]),
         Route("/queries/{query}/result", result),
         Route("/parts/{part}", part),
+        Route("/gcs/{path:path}", google, methods=["PUT"]),
         Mount("/", fake.app),
     ]
 )

@@ -22,4 +22,7 @@ mod snowflake {
 
     #[path = "views.rs"]
     mod views;
+
+    #[path = "stages.rs"]
+    mod stages;
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tidegate_model::schema::Relation;
 use tidegate_model::secret::Secret;
 use tidegate_model::{Error, Result};
 use tidegate_net::http::Http;
@@ -37,7 +38,7 @@ pub(crate) struct Config {
     database: Option<String>,
     /// Where relations of one part are.
     schema: Option<String>,
-    /// An internal stage for large loads. Refused for now: rows are bound to statements.
+    /// An internal stage through which large loads pass, as files. In the work schema, if it names no other.
     stage: Option<String>,
     /// Another host than the account's own: PrivateLink, a test server.
     host: Option<String>,
@@ -139,10 +140,6 @@ impl Config {
 
     /// What sessions need to log in.
     pub(super) fn context(self, open: &OpenContext, container: Container, patience: Patience) -> Result<Context> {
-        if self.stage.is_some() {
-            return Err(Error::config("`stage:` is not built yet")
-                .hint("leave it out: rows are bound to statements, which is slower for millions of them"));
-        }
         let (account, base, container) = self.address(container)?;
         // Answers are held back for up to 45 seconds while a statement runs.
         let http = Http { read_timeout: Duration::from_secs(90), ..Http::default() };
@@ -156,6 +153,33 @@ impl Config {
             role: self.role,
             query_tag: serde_json::json!({ "app": "tidegate", "connection": open.name }).to_string(),
         })
+    }
+
+    /// The stage for large loads, with all of its parts: in the work schema, if it says no other.
+    pub(super) fn stage(&self, open: &OpenContext, container: &Container) -> Result<Option<[String; 3]>> {
+        let Some(named) = self.stage.as_deref() else { return Ok(None) };
+        let spcs = matches!(self.auth, Auth::Spcs { .. });
+        let inside = container.database.as_ref().filter(|_| spcs);
+        let database = || {
+            self.database.as_ref().or(inside).cloned().ok_or_else(|| {
+                Error::config(format!("`stage: {named}` does not say its database, and neither does the connection"))
+                    .hint("set `database:`, or write database, schema and name with points between")
+            })
+        };
+        let parts = Relation::parse(named.trim_start_matches('@')).0;
+        if parts.iter().any(String::is_empty) || named.contains('/') {
+            return Err(Error::config(format!("`stage: {named}` names no stage"))
+                .hint("name an internal stage as Snowflake holds it: ANALYTICS.TIDEGATE.LOADS"));
+        }
+        Ok(Some(match parts.as_slice() {
+            [name] => [database()?, open.work_schema.to_uppercase(), name.clone()],
+            [schema, name] => [database()?, schema.clone(), name.clone()],
+            [database, schema, name] => [database.clone(), schema.clone(), name.clone()],
+            _ => {
+                return Err(Error::config(format!("`stage: {named}` has more than three parts"))
+                    .hint("a stage has a database, a schema and a name"));
+            }
+        }))
     }
 
     /// The login of a person, where one has to sign in.
@@ -217,7 +241,7 @@ fn client(base: &str, client_id: String, client_secret: Option<Secret>, role: Op
 }
 
 /// All but letters, digits and `-._~` as `%XX`.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
@@ -296,7 +320,6 @@ mod tests {
         assert_eq!(host(json!({ "host": "127.0.0.1", "port": 1, "protocol": "http" })).expect("a host"), "127.0.0.1");
         assert!(host(json!({ "protocol": "http" })).is_err(), "a login in the clear");
         assert!(host(json!({ "hots": "x" })).is_err(), "an unknown setting");
-        assert!(host(json!({ "stage": "s" })).err().is_some_and(|error| error.to_string().contains("not built yet")));
         assert!(host(json!({ "user": null })).is_err(), "a password without a user");
     }
 
@@ -343,5 +366,29 @@ mod tests {
         let client = login("my role", oauth).expect("a login").client().clone();
         assert_eq!(client.scope, "refresh_token session:role-encoded:my%20role");
         assert!(login("R", json!({ "method": "password", "password": "p" })).is_none());
+    }
+
+    #[test]
+    fn a_stage_is_in_the_work_schema_unless_it_says_otherwise() {
+        let open = OpenContext {
+            project_dir: "/project".into(),
+            access_write: true,
+            work_schema: "tidegate".into(),
+            name: "lake".into(),
+            vault: tidegate_net::oauth::in_memory(),
+        };
+        let stage = |stage: &str, database: Option<&str>| {
+            let settings = json!({ "account": "a", "user": "U", "database": database, "stage": stage,
+                "auth": { "method": "password", "password": "p" } });
+            Config::parse(&settings).expect("settings").stage(&open, &Container::default())
+        };
+        let parts = |text: &str| stage(text, Some("DB")).expect("a stage").map(|parts| parts.join("|"));
+        assert_eq!(parts("LOADS").as_deref(), Some("DB|TIDEGATE|LOADS"));
+        assert_eq!(parts("@S.LOADS").as_deref(), Some("DB|S|LOADS"));
+        assert_eq!(parts("X.S.\"my.stage\"").as_deref(), Some("X|S|my.stage"));
+        for wrong in ["", "a..b", "a.b.c.d", "@LOADS/sub"] {
+            assert!(stage(wrong, Some("DB")).is_err(), "{wrong}");
+        }
+        assert!(stage("LOADS", None).is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! Columnar loads. Rows are staged first, in a temporary table with the target's own types, outside of any
 //! transaction: however long the source takes, nobody waits. Then one statement brings them over, in one transaction
-//! with fence and span.
+//! with fence and span. The first rows are bound to a statement; where there are more, and the connection names a
+//! stage, the others pass through files.
 
 use tidegate_model::change::FieldReject;
 use tidegate_model::page::{Misfit, Page, Pages};
@@ -9,6 +10,7 @@ use tidegate_model::schema::{Relation, RelationKind, Source};
 use tidegate_model::{Error, ErrorKind, Result};
 
 use super::catalog::{Shape, SourceColumn, shape};
+use super::files::Files;
 use super::rows::{Piece, ROW_BYTES_MAX, cell_text, cell_value, text_of, unfolded};
 use super::server::{Rows, Server};
 use super::types::Kind;
@@ -20,6 +22,9 @@ use crate::loading::{add_reject, check_shrink, misfit_of};
 
 /// The column with the number of a row within its load.
 const NUMBER: &str = "\"tidegate row\"";
+/// Where there is a stage, what is larger than this goes through it: below, one statement with bound rows is quicker
+/// than a file, a COPY and their removal.
+const BOUND_BYTES_MAX: usize = 1 << 20;
 /// Longest statement that stages rows.
 const STAGE_S_MAX: u32 = 600;
 
@@ -31,8 +36,11 @@ pub(super) async fn load(server: &Server, relation: &Relation, load: &Load, mut 
         return Ok(Loaded { replayed: true, ..told });
     }
     let shape = target(server, &txn, relation).await?;
-    let mut stage = Stage::new(&txn, &shape, relation);
+    let mut stage = Stage::new(server, &txn, &shape, relation);
     let filled = stage.fill(&mut pages).await;
+    if let Some(files) = &mut stage.files {
+        files.remove(&txn).await;
+    }
     let (staged, mut loaded) = (stage.staged, stage.loaded);
     if let Err(error) = filled {
         txn.leave().await;
@@ -69,28 +77,37 @@ struct Staged {
 
 /// Rows on their way into the temporary table.
 struct Stage<'a> {
+    server: &'a Server,
     txn: &'a Txn<'a>,
     shape: &'a Shape,
     relation: &'a Relation,
     doing: String,
     staged: Option<Staged>,
     insert: String,
+    piece: Piece,
+    /// Once a first piece was bound, and if the connection names a stage.
+    files: Option<Files>,
     loaded: Loaded,
     /// Rows of the pages before the one in hand.
     rows: u64,
 }
 
 impl<'a> Stage<'a> {
-    fn new(txn: &'a Txn<'a>, shape: &'a Shape, relation: &'a Relation) -> Self {
+    fn new(server: &'a Server, txn: &'a Txn<'a>, shape: &'a Shape, relation: &'a Relation) -> Self {
         let (doing, loaded) = (format!("load {relation}"), Loaded::default());
-        Self { txn, shape, relation, doing, staged: None, insert: String::new(), loaded, rows: 0 }
+        let (insert, piece) = (String::new(), Piece::default());
+        Self { server, txn, shape, relation, doing, staged: None, insert, piece, files: None, loaded, rows: 0 }
     }
 
     async fn fill(&mut self, pages: &mut Pages) -> Result<()> {
         while let Some(page) = pages.next().await? {
             self.page(&page).await?;
         }
-        Ok(())
+        self.send().await?;
+        match (&mut self.files, &self.staged) {
+            (Some(files), Some(staged)) => files.bring(self.txn, &staged.name, NUMBER, &staged.columns).await,
+            _ => Ok(()),
+        }
     }
 
     /// Makes the temporary table for the columns of the first page.
@@ -120,30 +137,38 @@ impl<'a> Stage<'a> {
         }
         let views = ColumnView::all(&page.rows)?;
         let mut misfits = page.misfits.iter().peekable();
-        let mut piece = Piece::default();
         for row in 0..page.len() {
             let number = self.rows + row as u64;
-            piece.begin();
-            let put = put_row(&mut piece, number, &slots, &views, row, misfit_of(&mut misfits, row))?;
-            let full = match put {
-                Ok(()) => piece.end(),
-                Err(reject) => {
-                    piece.undo();
-                    add_reject(&mut self.loaded, number, reject);
-                    false
-                }
-            };
-            if full {
-                self.send(&mut piece).await?;
+            match cells(number, &slots, &views, row, misfit_of(&mut misfits, row))? {
+                Ok(cells) => self.put(&cells).await?,
+                Err(reject) => add_reject(&mut self.loaded, number, reject),
             }
         }
         self.rows += page.len() as u64;
-        if piece.len() > 0 { self.send(&mut piece).await } else { Ok(()) }
+        Ok(())
     }
 
-    async fn send(&self, piece: &mut Piece) -> Result<()> {
-        let rows = piece.len() as u64;
-        let staged = self.txn.run(&self.insert, &[Bind(piece.take())], STAGE_S_MAX, &self.doing).await?;
+    async fn put(&mut self, cells: &[Option<String>]) -> Result<()> {
+        if let Some(files) = &mut self.files {
+            cells.iter().for_each(|cell| files.push(cell.as_deref()));
+            return files.end().await;
+        }
+        self.piece.begin();
+        cells.iter().try_for_each(|cell| self.piece.push(cell.as_deref()))?;
+        let full = self.piece.end();
+        if full || (self.server.stage.is_some() && self.piece.bytes() >= BOUND_BYTES_MAX) {
+            self.send().await?;
+            self.files = Files::of(self.server, &self.txn.session, &self.doing);
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self) -> Result<()> {
+        let rows = self.piece.len() as u64;
+        if rows == 0 {
+            return Ok(());
+        }
+        let staged = self.txn.run(&self.insert, &[Bind(self.piece.take())], STAGE_S_MAX, &self.doing).await?;
         let counted = staged.counted("rows inserted");
         if counted != rows {
             return Err(Error::internal(format!("{}: {counted} of {rows} rows were staged", self.doing)));
@@ -152,33 +177,31 @@ impl<'a> Stage<'a> {
     }
 }
 
-fn put_row(
-    piece: &mut Piece,
+/// The cells of a row, its number first; or why it cannot be loaded.
+fn cells(
     number: u64,
     slots: &[Slot],
     views: &[ColumnView<'_>],
     row: usize,
     misfit: Option<&Misfit>,
-) -> Result<std::result::Result<(), FieldReject>> {
+) -> Result<std::result::Result<Vec<Option<String>>, FieldReject>> {
     if let Some(misfit) = misfit {
         let field = slots.get(misfit.column).map(|slot| slot.column.name.clone());
         return Ok(Err(FieldReject { field, rule: misfit.rule.to_owned(), reason: misfit.reason.clone() }));
     }
-    piece.push(Some(&number.to_string()))?;
-    let mut bytes = 0;
+    let mut cells = Vec::with_capacity(slots.len() + 1);
+    cells.push(Some(number.to_string()));
     for (slot, view) in slots.iter().zip(views) {
-        let text = match slot.fit(view.cell(row)) {
+        cells.push(match slot.fit(view.cell(row)) {
             Ok(cell) => text_of(&cell)?,
             Err(reject) => return Ok(Err(reject)),
-        };
-        bytes += text.as_ref().map_or(0, String::len);
-        piece.push(text.as_deref())?;
+        });
     }
-    if bytes > ROW_BYTES_MAX {
+    if cells.iter().flatten().map(String::len).sum::<usize>() > ROW_BYTES_MAX {
         let reason = format!("the row has more than {} MB, which one statement cannot carry", ROW_BYTES_MAX >> 20);
         return Ok(Err(FieldReject::record("too_long", reason)));
     }
-    Ok(Ok(()))
+    Ok(Ok(cells))
 }
 
 /// Brings the staged rows over, within the transaction.

@@ -9,6 +9,7 @@ mod check;
 mod config;
 mod decode;
 mod errors;
+mod files;
 mod history;
 mod load;
 mod order;
@@ -58,8 +59,12 @@ pub(crate) fn schema() -> schemars::Schema {
 
 /// Opens a connection; the account is called by the first use.
 pub(crate) fn open(config: &serde_json::Value, open: &OpenContext) -> Result<Arc<dyn Warehouse>> {
-    let context = Config::parse(config)?.context(open, Container::look(), Patience::default())?;
-    let server = Server::new(context, open.access_write, open.name.clone(), open.work_schema.to_uppercase());
+    let config = Config::parse(config)?;
+    let container = Container::look();
+    let stage = config.stage(open, &container)?;
+    let context = config.context(open, container, Patience::default())?;
+    let work_schema = open.work_schema.to_uppercase();
+    let server = Server::new(context, open.access_write, open.name.clone(), work_schema, stage);
     Ok(Arc::new(Snowflake { server: Arc::new(server) }))
 }
 

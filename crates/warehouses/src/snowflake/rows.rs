@@ -17,14 +17,11 @@ pub(super) const ROW_BYTES_MAX: usize = 4 << 20;
 pub(super) struct Piece {
     json: String,
     rows: usize,
-    /// Bytes before the row in hand.
-    start: usize,
 }
 
 impl Piece {
     /// Begins a row.
     pub(super) fn begin(&mut self) {
-        self.start = self.json.len();
         self.json.push_str(if self.rows == 0 { "[[" } else { ",[" });
     }
 
@@ -51,13 +48,13 @@ impl Piece {
         self.json.len() >= PIECE_BYTES_MAX
     }
 
-    /// Takes the row in hand back.
-    pub(super) fn undo(&mut self) {
-        self.json.truncate(self.start);
-    }
-
     pub(super) fn len(&self) -> usize {
         self.rows
+    }
+
+    /// Bytes so far.
+    pub(super) fn bytes(&self) -> usize {
+        self.json.len()
     }
 
     /// The text to bind; starts again.
@@ -79,8 +76,13 @@ pub(super) fn cell_text(at: usize) -> String {
 
 /// A cell of a piece as a value of its column.
 pub(super) fn cell_value(at: usize, column: &SourceColumn) -> String {
+    value_of(column, &cell_text(at))
+}
+
+/// A text, as an expression, as a value of a column.
+pub(super) fn value_of(column: &SourceColumn, text: &str) -> String {
     let native = column.native.split(" COLLATE").next().unwrap_or(&column.native);
-    from_text(column.kind, native, &cell_text(at))
+    from_text(column.kind, native, text)
 }
 
 /// Rows of a bound piece: `SELECT … FROM`.
@@ -114,9 +116,6 @@ mod tests {
             row.into_iter().for_each(|cell| piece.push(cell).expect("a cell"));
             assert!(!piece.end());
         }
-        piece.begin();
-        piece.push(Some("taken back")).expect("a cell");
-        piece.undo();
         let json: Vec<Vec<Option<String>>> = serde_json::from_str(&piece.take()).expect("JSON");
         assert_eq!(
             json,

@@ -24,14 +24,31 @@ pub(super) struct Server {
     pub(super) name: String,
     /// Schema of our own tables.
     pub(super) work_schema: String,
+    /// The internal stage for large loads: database, schema, name.
+    pub(super) stage: Option<[String; 3]>,
     swept: AtomicBool,
     made: AtomicBool,
 }
 
 impl Server {
-    pub(super) fn new(context: Context, write: bool, name: String, work_schema: String) -> Self {
+    pub(super) fn new(
+        context: Context,
+        write: bool,
+        name: String,
+        work_schema: String,
+        stage: Option<[String; 3]>,
+    ) -> Self {
         let (context, idle) = (Arc::new(context), Mutex::new(Vec::new()));
-        Self { context, idle, write, name, work_schema, swept: AtomicBool::new(false), made: AtomicBool::new(false) }
+        Self {
+            context,
+            idle,
+            write,
+            name,
+            work_schema,
+            stage,
+            swept: AtomicBool::new(false),
+            made: AtomicBool::new(false),
+        }
     }
 
     /// Where names of fewer parts are looked for.

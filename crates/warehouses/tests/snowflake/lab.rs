@@ -25,11 +25,16 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 
 impl Emulated {
     pub async fn new() -> Self {
+        Self::on("s3").await
+    }
+
+    /// An account whose stages lie on this cloud: `s3`, `azure` or `gcs`.
+    pub async fn on(cloud: &str) -> Self {
         let base = std::env::var("TIDEGATE_TEST_SNOWFLAKE").expect(
             "TIDEGATE_TEST_SNOWFLAKE names no emulator: run the tests by ./test quick -p tidegate-warehouses, or start one with scripts/services",
         );
         let at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros();
-        let account = format!("lab-{}-{at}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
+        let account = format!("lab-{}-{at}-{}-on-{cloud}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
         let http = tidegate_net::http::Http::default().client().unwrap();
         let login = http
             .post(format!("{base}/session/v1/login-request?databaseName=LAB&schemaName=PUBLIC&warehouse=WH"))
@@ -39,7 +44,26 @@ impl Emulated {
         Self { base, account, http, token }
     }
 
-    async fn run(&self, sql: &str) -> Json {
+    /// The warehouse, with further settings.
+    pub fn open_with(&self, write: bool, more: Json) -> Arc<dyn Warehouse> {
+        let url = reqwest::Url::parse(&self.base).unwrap();
+        let context = OpenContext {
+            project_dir: std::env::temp_dir(),
+            access_write: write,
+            work_schema: "TIDEGATE".into(),
+            name: "lake".into(),
+            vault: tidegate_warehouses::in_memory(),
+        };
+        let mut settings = json!({
+            "account": self.account, "user": "tidegate", "database": "LAB", "schema": "PUBLIC", "warehouse": "WH",
+            "host": url.host_str(), "port": url.port(), "protocol": "http",
+            "auth": { "method": "password", "password": "any" },
+        });
+        settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        open("snowflake", &settings, &context).unwrap()
+    }
+
+    pub async fn run(&self, sql: &str) -> Json {
         let request = self
             .http
             .post(format!("{}/queries/v1/query-request?requestId=owner", self.base))
@@ -89,20 +113,7 @@ impl Lab for Emulated {
     }
 
     fn open(&self, write: bool) -> Arc<dyn Warehouse> {
-        let url = reqwest::Url::parse(&self.base).unwrap();
-        let context = OpenContext {
-            project_dir: std::env::temp_dir(),
-            access_write: write,
-            work_schema: "TIDEGATE".into(),
-            name: "lake".into(),
-            vault: tidegate_warehouses::in_memory(),
-        };
-        let settings = json!({
-            "account": self.account, "user": "tidegate", "database": "LAB", "schema": "PUBLIC", "warehouse": "WH",
-            "host": url.host_str(), "port": url.port(), "protocol": "http",
-            "auth": { "method": "password", "password": "any" },
-        });
-        open("snowflake", &settings, &context).unwrap()
+        self.open_with(write, json!({}))
     }
 
     fn native(&self, logical: Type) -> String {

@@ -94,6 +94,11 @@ impl Line {
         self.base.host_str().unwrap_or_default()
     }
 
+    /// A server of a test, on this machine and in the clear.
+    pub(super) fn is_local(&self) -> bool {
+        self.base.scheme() == "http"
+    }
+
     pub(super) fn url(&self, path: &str) -> Result<Url> {
         let url = self.base.join(path).map_err(|error| Error::internal(format!("the path {path}")).cause(error))?;
         // A server's answer must not send our tokens to somebody else.

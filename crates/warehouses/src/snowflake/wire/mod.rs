@@ -11,9 +11,13 @@ mod auth;
 mod chunks;
 mod jwt;
 mod line;
+mod place;
 mod query;
 mod reply;
+mod seal;
 mod session;
+mod sigv4;
+mod upload;
 
 pub(super) use auth::{Credentials, TokenKind};
 pub(super) use chunks::{Addresses, inflate};
@@ -22,3 +26,4 @@ pub(super) use line::{Line, Patience};
 pub(super) use query::{Answer, Bind, Format, Part, Statement};
 pub(super) use reply::RowType;
 pub(super) use session::{Context, Session};
+pub(super) use upload::Uploader;

@@ -64,7 +64,7 @@ pub(in crate::snowflake) struct Answer {
 }
 
 /// What the server said to a statement.
-enum Said {
+pub(super) enum Said {
     Answer(Box<QueryData>),
     Refused(Refusal),
 }
@@ -88,7 +88,7 @@ impl Session {
 }
 
 impl Inner {
-    async fn statement(self: &Arc<Self>, statement: &Statement<'_>) -> Result<Said> {
+    pub(super) async fn statement(self: &Arc<Self>, statement: &Statement<'_>) -> Result<Said> {
         let begun = Instant::now();
         let mut abort = Abort { inner: self.clone(), id: request_id(), sql: Some(statement.sql.to_owned()) };
         let body = self.body(statement);

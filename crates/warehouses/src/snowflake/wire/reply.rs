@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
 
+use super::place::{Materials, StageInfo};
+
 /// An answer: `data` if all went well, else a code and a message (and often some `data` as well).
 #[derive(Debug, Deserialize)]
 #[serde(default, bound = "T: Deserialize<'de> + Default")]
@@ -26,12 +28,12 @@ impl<T: Default> Default for Reply<T> {
 }
 
 /// `null` is as good as nothing.
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
+pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
     Ok(Option::<T>::deserialize(from)?.unwrap_or_default())
 }
 
 /// A text, or a number as its text.
-fn text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+pub(super) fn text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     Ok(match serde_json::Value::deserialize(from)? {
         serde_json::Value::Null => String::new(),
         serde_json::Value::String(text) => text,
@@ -94,6 +96,10 @@ pub(super) struct QueryData {
     pub(super) chunk_headers: BTreeMap<String, String>,
     /// The key that S3 wants with each chunk where there are no headers.
     pub(super) qrmk: Option<String>,
+    /// Of a PUT: where the file goes.
+    pub(super) stage_info: Option<StageInfo>,
+    /// Of a PUT: what the file is sealed with.
+    pub(super) encryption_material: Option<Materials>,
 }
 
 /// Rows as JSON carries them: every cell a text, or NULL.
