@@ -14,7 +14,6 @@ mod listen;
 mod metrics;
 mod options;
 mod outlook;
-mod pages;
 mod ports;
 mod project;
 mod queue;
@@ -22,6 +21,7 @@ mod scheduler;
 mod serve;
 mod status;
 mod stop;
+mod ui;
 mod watch;
 mod worker;
 

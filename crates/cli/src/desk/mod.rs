@@ -2,6 +2,7 @@
 
 mod connections;
 mod discover;
+mod draft;
 mod files;
 mod inbox;
 mod marks;
@@ -168,6 +169,23 @@ impl Desk for ProjectDesk {
     }
     async fn records(&self, connection: &str, ask: &RecordsAsk) -> Result<Page<serde_json::Value>> {
         discover::records(self, connection, ask).await
+    }
+
+    async fn usage(&self, connection: &str, series: &str, days: u32) -> Result<Vec<UsageAnswer>> {
+        discover::usage(self, connection, series, days).await
+    }
+    async fn setup(&self, connection: &str) -> Result<Option<String>> {
+        let shop = self.shop();
+        let found = known(shop.connection(connection))?;
+        crate::cmd::setup::text_of(&shop.root, shop.project.serve.public_url.as_deref(), found)
+    }
+
+    async fn preview(&self, sync: &str, text: &str) -> Result<PreviewAnswer> {
+        draft::preview(self, sync, text).await
+    }
+    async fn plan_draft(&self, sync: &str, text: &str, ask: &PlanAsk) -> Result<PlanAnswer> {
+        let shop = draft::shop(self, sync, text)?;
+        syncs::plan_on(&shop, sync, ask).await
     }
 
     async fn file(&self, file: &FileName) -> Result<FileAnswer> {

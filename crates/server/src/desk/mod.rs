@@ -6,12 +6,14 @@
 mod answers;
 mod asks;
 mod connection;
+mod draft;
 mod sync;
 
 pub use answers::*;
 pub use asks::*;
 use async_trait::async_trait;
 pub use connection::*;
+pub use draft::*;
 pub use sync::*;
 use tidegate_model::Result;
 use tidegate_model::secret::Secret;
@@ -82,6 +84,16 @@ pub trait Desk: Send + Sync {
     async fn connection_automation(&self, connection: &str, on: Option<bool>) -> Result<()>;
     /// Records, events or rows of a platform that can be looked into.
     async fn records(&self, connection: &str, ask: &RecordsAsk) -> Result<Page<serde_json::Value>>;
+
+    /// The last days on which a series of a platform has entries, oldest first; none where nobody knows.
+    async fn usage(&self, connection: &str, series: &str, days: u32) -> Result<Vec<UsageAnswer>>;
+    /// The SQL and steps that set the other system up for a connection; `None`: there is nothing to set up there.
+    async fn setup(&self, connection: &str) -> Result<Option<String>>;
+
+    /// Ten rows through the mapping that a sync would have with this text. Writes nothing.
+    async fn preview(&self, sync: &str, text: &str) -> Result<PreviewAnswer>;
+    /// What the next run would do if a sync had this text. Writes nothing.
+    async fn plan_draft(&self, sync: &str, text: &str, ask: &PlanAsk) -> Result<PlanAnswer>;
 
     /// A file of the project, as it stands.
     async fn file(&self, file: &FileName) -> Result<FileAnswer>;
