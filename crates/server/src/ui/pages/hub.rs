@@ -150,7 +150,7 @@ fn table(asked: &Asked, records: &[Json]) -> Markup {
     let shown: Vec<String> = first.into_iter().chain(last).collect();
     let rest = shown.len().saturating_sub(COLUMNS);
     html! {
-        div.scroll tabindex="0" role="region" aria-label={ "Records of " (asked.model) } { table data-sorts {
+        div.scroll tabindex="0" role="region" aria-label={ "Records of " (asked.model) } { table.records data-sorts {
             thead { tr { @for name in shown.iter().take(COLUMNS) { th scope="col" data-sort { (name) } } @if rest > 0 { th scope="col" { (plural(rest as u64, "more field", "more fields")) } } } }
             tbody { @for record in records { tr {
                 @for name in shown.iter().take(COLUMNS) { td { @let of = cell(record, name); @if !of.is_null() { (value(of)) } } }

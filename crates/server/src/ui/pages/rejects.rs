@@ -61,7 +61,7 @@ fn table(visit: &Visit, rejects: &[RejectAnswer]) -> Markup {
                     td data-label="Sync" { a href={ "/syncs/" (escaped(&reject.sync)) } { (reject.sync) } }
                     td data-label="Field" { @if let Some(field) = &reject.field { code { (field) } } @else { span.soft { "the whole record" } } }
                     td data-label="Why" { (reject.reason) br; code.soft.small { (reject.rule) } }
-                    td data-label="Value" { (value(&reject.value)) }
+                    td data-label="Value" { @if reject.value.is_null() { span.soft { "–" } } @else { (value(&reject.value)) } }
                     td data-label="Seen" data-value=(reject.at) { a href={ "/runs/" (reject.run) } { (ago(&reject.at, visit.now)) } }
                     td { @if let (Some(key), true) = (&reject.key, visit.may(Scope::Run)) {
                         (Act { call: &format!("/syncs/{}/run", escaped(&reject.sync)), label: "Retry", class: "small", fields: &[("retry", "true"), ("key", key)], about: Some(key), done: Some("A run that reads it again is queued."), ..Act::default() }.show(visit))

@@ -41,7 +41,7 @@ pub(super) async fn page(
         (head(&[("/runs", "Runs"), (&sync, &run.sync)], &format!("Run of {}", run.sync), lead, html! {}))
         div id="now" data-live=(live) aria-live="polite" { (now(&visit, &run)) }
         div id="books" data-live=(live) { (books(&run)) }
-        section.card { h2 { "Log" } div id="log" data-live=(live) { (log_part(&run.run, &log, asked.log.is_some())) } }
+        section.card { h2 { "Log" } div id="log" data-live=(live) { (log_part(&run.run, works, &log, asked.log.is_some())) } }
         section.card.flush id="writes" data-live=[asked.after.is_none().then_some(live)] { (writes_part(&run, &writes, asked.after.as_deref())) }
     };
     Ok(visit.page(Place::Runs, &format!("Run of {}", run.sync), &body))
@@ -127,10 +127,10 @@ fn books(run: &RunAnswer) -> Markup {
     }
 }
 
-fn log_part(run: &str, log: &Page<LogLine>, later: bool) -> Markup {
+fn log_part(run: &str, works: bool, log: &Page<LogLine>, later: bool) -> Markup {
     let path = format!("/runs/{}", escaped(run));
     html! {
-        @if log.items.is_empty() { p.soft { @if later { "No more lines." } @else { "No lines yet." } } }
+        @if log.items.is_empty() { p.soft { @if later { "No more lines." } @else if works { "No lines yet." } @else { "It had nothing to say." } } }
         @else {
             pre.log tabindex="0" aria-label="Lines of the log" {
                 @for line in &log.items { time datetime=(line.at) { (line.at.get(11..19).unwrap_or(&line.at)) } "  " (line.line) "\n" }

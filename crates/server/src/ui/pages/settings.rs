@@ -92,7 +92,7 @@ async fn tokens(api: &Api, visit: &Visit) -> tidegate_model::Result<Markup> {
                 (back_field(visit))
                 div.slim { label for="token-name" { "Name" } input id="token-name" name="_name" data-path required pattern="[A-Za-z0-9_.@+\\-]+" autocomplete="off"; }
                 div.slim { label for="token-scope" { "May" } select id="token-scope" name="scope" { option value="read" { "read" } option value="run" { "run" } option value="edit" { "edit" } } }
-                div.slim { label for="token-days" { "Holds for days (empty: for good)" } input id="token-days" name="days" type="number" min="1" max="3650" data-skip-empty; }
+                div.slim { label for="token-days" { "Days it holds" } input id="token-days" name="days" type="number" placeholder="for good" min="1" max="3650" data-skip-empty; }
                 button { "Make it" }
             }
             div.note.is-ok id="new-token" hidden { p { "This is shown once. Copy it now." } div.row { code.value id="new-token-value" data-value {} button.small type="button" data-copies="new-token-value" { "Copy" } } }
@@ -118,7 +118,7 @@ async fn people(api: &Api, visit: &Visit) -> tidegate_model::Result<Markup> {
                 (back_field(visit))
                 div.slim { label for="user-name" { "Name" } input id="user-name" name="_name" data-path required pattern="[A-Za-z0-9_.@+\\-]+" autocomplete="off"; }
                 div.slim { label for="user-role" { "Role" } select id="user-role" name="role" { option value="viewer" { "viewer: looks" } option value="operator" { "operator: runs" } option value="admin" { "admin: everything" } } }
-                div.slim { label for="user-password" { "Password (12 characters or more)" } input id="user-password" name="password" type="password" minlength="12" autocomplete="new-password" required; }
+                div.slim { label for="user-password" { "Password" } input id="user-password" name="password" type="password" placeholder="12 characters or more" minlength="12" autocomplete="new-password" required; }
                 button { "Add" }
             }
         }

@@ -27,7 +27,7 @@ pub(super) async fn page(State(api): State<Api>, Query(asked): Query<Asked>) -> 
     };
     let back = if is_own_page(&asked.back) { asked.back.as_str() } else { "/" };
     let body = html! {
-        main.main id="content" {
+        main.main.sign-in id="content" {
             section.card {
                 div.row { span.brand { (gate()) span { "tidegate" } } }
                 h1 { "Sign in" }

@@ -75,6 +75,9 @@ fn now(visit: &Visit, detail: &SyncDetail) -> Markup {
                         a href=(link("/rejects", &[("sync", &sync.sync)])) { (plural(sync.rejects, "reject", "rejects")) }
                     }
                 }
+                @if let Some(why) = &sync.not_begun {
+                    div.note.is-failed { p { "A run could not begin: " (why.get("message").map(value_text).unwrap_or_default()) } @if let Some(hint) = why.get("hint").filter(|hint| !hint.is_null()) { p { (value_text(hint)) } } }
+                }
                 @if let Some(error) = sync.last_run.as_ref().and_then(|run| run.error.as_ref()) {
                     div.note.is-failed { p { (error.message) } @if let Some(hint) = &error.hint { p { (hint) } } }
                 }
@@ -145,35 +148,42 @@ fn legend() -> Markup {
 
 /// The mapping as a table, with every default filled in.
 fn mapping(settings: &Json) -> Markup {
-    let Some(fields) = settings.get("fields").and_then(Json::as_array) else {
+    let Some(fields) = settings.pointer("/fields/list").and_then(Json::as_array) else {
         return empty("All columns", "The fields follow the relation: every column has a field of its name.", html! {});
     };
-    let text = |field: &Json, name: &str| field.get(name).filter(|value| !value.is_null()).map(value_text);
-    let words = |field: &Json| {
-        let list = field
-            .get("transform")
-            .and_then(Json::as_array)
-            .map(|all| all.iter().map(value_text).collect::<Vec<_>>().join(", "));
-        let pairs = field.get("map").and_then(Json::as_object).map(|map| {
-            map.iter().map(|(from, to)| format!("{from} ⇒ {}", value_text(to))).collect::<Vec<_>>().join(", ")
-        });
-        let kind = text(field, "as").map(|kind| format!("as {kind}"));
-        [list, pairs, kind].into_iter().flatten().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ")
-    };
+    let rule = settings.get("conflict").map(value_text).unwrap_or_default();
     html! {
         div.scroll { table.cards {
             thead { tr { th scope="col" { "Warehouse" } th scope="col" { "Direction" } th scope="col" { "Platform" } th scope="col" { "Made to fit" } th scope="col" { "In a conflict" } } }
             tbody { @for field in fields {
+                @let way = text(field, "direction").unwrap_or_default();
                 tr {
-                    td data-label="Warehouse" { @if let Some(value) = field.get("value").filter(|value| !value.is_null()) { span.soft { "always " } code { (value_text(value)) } } @else { code { (text(field, "warehouse").unwrap_or_default()) } } }
-                    td data-label="Direction" { (direction(&text(field, "direction").unwrap_or_default())) }
+                    td data-label="Warehouse" {
+                        @if let Some(column) = field.pointer("/source/column") { code { (value_text(column)) } }
+                        @else { span.soft { "always " } code { (field.pointer("/source/value").map(value_text).unwrap_or_default()) } }
+                    }
+                    td data-label="Direction" { (direction(&way)) }
                     td data-label="Platform" { code { (text(field, "platform").unwrap_or_default()) } }
-                    td data-label="Made to fit" { (words(field)) }
-                    td data-label="In a conflict" { (text(field, "conflict").unwrap_or_default()) }
+                    td data-label="Made to fit" { (made_to_fit(field)) }
+                    td data-label="In a conflict" { @if way == "both" { (text(field, "conflict").unwrap_or_else(|| rule.clone())) } @else { span.soft { "–" } } }
                 }
             } }
         } }
     }
+}
+
+fn text(field: &Json, name: &str) -> Option<String> {
+    field.get(name).filter(|value| !value.is_null()).map(value_text)
+}
+
+/// What becomes of a value on its way, in words.
+fn made_to_fit(field: &Json) -> String {
+    let steps = field.get("transform").and_then(Json::as_array).into_iter().flatten().map(value_text);
+    let pairs = field.get("map").and_then(Json::as_object).into_iter().flatten();
+    let pairs = pairs.map(|(from, to)| format!("{from} ⇒ {}", value_text(to)));
+    let hint = text(field, "hint").map(|kind| format!("as {kind}"));
+    let skips = text(field, "nulls").filter(|nulls| nulls == "skip").map(|_| "NULL says nothing".to_owned());
+    steps.chain(pairs).chain(hint).chain(skips).collect::<Vec<_>>().join(", ")
 }
 
 fn record_search(sync: &str) -> Markup {

@@ -10,4 +10,4 @@ mod write;
 
 pub(super) use edit::{Step, set};
 pub(super) use tree::to_json;
-pub(super) use write::scalar as scalar_text;
+pub(super) use write::inline;

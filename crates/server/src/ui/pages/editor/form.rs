@@ -229,9 +229,9 @@ fn row(at: &str, given: &Settings, choices: &Choices) -> Markup {
     let columns: Vec<(String, String)> =
         choices.columns.iter().map(|(name, kind)| (name.clone(), format!("{name} ({kind})"))).collect();
     let directions = vec![
-        ("to_platform".to_owned(), "→ to the platform".to_owned()),
-        ("to_warehouse".to_owned(), "← to the warehouse".to_owned()),
-        ("both".to_owned(), "⇄ both ways".to_owned()),
+        ("to_platform".to_owned(), "→ platform".to_owned()),
+        ("to_warehouse".to_owned(), "← warehouse".to_owned()),
+        ("both".to_owned(), "⇄ both".to_owned()),
     ];
     let (constant, platform, transform) = (value("value"), name("platform"), name("transform"));
     html! {
@@ -264,7 +264,7 @@ fn when(given: &Settings) -> Markup {
                 div.slim { (Select { name: "write", label: "Written as", value: word(given, "write"), options: same(&["upsert", "update", "insert", "append", "replace", "mirror"]), none: "as usual: upsert", reloads: false, slim: true }.show()) }
                 div.slim { (Select { name: "conflict", label: "In a conflict", value: word(given, "conflict"), options: same(&["warehouse", "platform", "newest", "hold"]), none: "as usual: the warehouse’s", reloads: false, slim: true }.show()) }
                 div.slim { (Select { name: "s.kind", label: "Runs by itself", value: word(given, "s.kind"), options: kinds, none: "by hand only", reloads: false, slim: true }.show()) }
-                div.slim { label for="s.value" { "…" } input id="s.value" name="s.value" value=(word(given, "s.value")) placeholder="1h, 02:30, or 0 6 * * *" autocomplete="off"; }
+                div.slim { label for="s.value" { "How often, or when" } input id="s.value" name="s.value" value=(word(given, "s.value")) placeholder="1h, 02:30, or 0 6 * * *" autocomplete="off"; }
             }
         }
     }
