@@ -98,7 +98,7 @@ fn findings(all: &[FindingAnswer], tested: bool) -> Markup {
     html! {
         @if all.is_empty() { p.soft { @if tested { "Nothing to mend." } @else { "It was not tested since the start. “Test it” signs in, and looks whether everything that its syncs need is there." } } }
         @for (at, found) in all.iter().enumerate() {
-            div.note class=(match found.severity.as_str() { "critical" => "is-failed", "warning" => "is-partial", _ => "is-ok" }) {
+            div class=(match found.severity.as_str() { "critical" => "note is-failed", "warning" => "note is-partial", _ => "note is-ok" }) {
                 p { (severity(&found.severity)) " " (found.why) }
                 @if !found.fix.is_empty() {
                     div.row { pre id={ "fix-" (at) } tabindex="0" aria-label="What mends it" { (found.fix) } button.small type="button" data-copies={ "fix-" (at) } { "Copy" span.hidden-text { " the fix" } } }

@@ -82,7 +82,7 @@ pub(super) async fn page(State(api): State<Api>, visit: Visit, Query(mut asked):
         (filters(&asked, &model))
         section.card.flush {
             @if records.items.is_empty() { (empty("Nothing here", "Records come with the first run of a sync to this model, or by hand with tidegate hub set.", html! {})) }
-            @else { (table(&asked, &records.items)) }
+            @else { (table(&asked, &model, &records.items)) }
             (pager("/hub", &pairs, asked.after.as_deref(), records.next.as_deref()))
         }
         (fields(&model))
@@ -142,12 +142,19 @@ fn cell<'r>(record: &'r Json, name: &str) -> &'r Json {
     found.unwrap_or(&Json::Null)
 }
 
-fn table(asked: &Asked, records: &[Json]) -> Markup {
+fn table(asked: &Asked, model: &Discovered, records: &[Json]) -> Markup {
     let all = columns(records);
     // Ids and times of our own are of less interest than what people wrote.
     let own = |name: &String| name.starts_with('_') || name == "createdAt" || name == "updatedAt";
-    let (last, first): (Vec<String>, Vec<String>) = all.into_iter().partition(own);
-    let shown: Vec<String> = first.into_iter().chain(last).collect();
+    let key = |name: &str| model.fields.iter().any(|field| field.key && field.field == name);
+    let mut shown = all;
+    // What names a record comes first.
+    shown.sort_by_key(|name| match name.as_str() {
+        "name" => 0,
+        _ if own(name) => 3,
+        _ if key(name) => 1,
+        _ => 2,
+    });
     let rest = shown.len().saturating_sub(COLUMNS);
     html! {
         div.scroll tabindex="0" role="region" aria-label={ "Records of " (asked.model) } { table.records data-sorts {

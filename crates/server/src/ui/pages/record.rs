@@ -32,7 +32,7 @@ pub(super) async fn page(State(api): State<Api>, visit: Visit, Query(asked): Que
     } };
     let body = html! {
         (head(&[("/", "Overview"), (&own, &why.sync)], &why.key, lead, acts))
-        div.note class=(if why.rejects.is_empty() && why.conflicts.is_empty() { "is-ok" } else { "is-partial" }) { p { strong { (why.verdict) } } p.soft { "Link: " (link_words(&why.link)) } }
+        div class=(if why.rejects.is_empty() && why.conflicts.is_empty() { "note is-ok" } else { "note is-partial" }) { p { strong { (why.verdict) } } p.soft { "Link: " (link_words(&why.link)) } }
         (sides(&why))
         @for (title, list) in [("Open rejects", &why.rejects), ("Open conflicts", &why.conflicts)] {
             @if !list.is_empty() { section.card { h2 { (title) } @for entry in list { (object(entry)) } } }
