@@ -58,7 +58,7 @@ mod tests {
             );
         }
         assert!(
-            !SCRIPT.contains("eval(") && !SCRIPT.contains("innerHTML ="),
+            !SCRIPT.contains("eval(") && !SCRIPT.contains("innerHTML = "),
             "the policy forbids the first, care the second"
         );
     }

@@ -261,7 +261,9 @@ pub(super) async fn draft_new(State(api): State<Api>, visit: Visit, body: Bytes)
 fn made(kind: &KindAnswer, given: &Settings) -> Result<String> {
     let mut text = String::new();
     let first = [("version".to_owned(), json!(1)), ("type".to_owned(), json!(kind.kind))];
-    for (name, value) in first.into_iter().chain(said(kind, given)?) {
+    let (common, own): (Vec<_>, Vec<_>) =
+        said(kind, given)?.into_iter().partition(|(name, _)| COMMON.contains(&name.as_str()));
+    for (name, value) in first.into_iter().chain(own).chain(common) {
         text = yaml::set(&text, &[Step::Key(&name)], Some(&value))?;
     }
     Ok(text)

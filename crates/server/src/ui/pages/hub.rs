@@ -247,6 +247,7 @@ mod tests {
     fn records_become_rows_and_formulas_stay_text() {
         let records =
             [json!({ "name": "=cmd()", "custom": { "ARR": "12.50" } }), json!({ "name": "A, \"B\"", "n": -5 })];
-        assert_eq!(written(&records), "name,custom.ARR,n\r\n\"'=cmd()\",12.50,\r\n\"A, \"\"B\"\"\",,-5\r\n");
+        let wanted = "custom.ARR,name,n\r\n12.50,\"'=cmd()\",\r\n,\"A, \"\"B\"\"\",-5\r\n";
+        assert_eq!(written(&records), wanted);
     }
 }
