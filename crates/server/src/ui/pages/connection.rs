@@ -77,7 +77,7 @@ fn whole(
     let one = &detail.connection;
     let path = escaped(name);
     let check = format!("/connections/{path}/check");
-    let lead = html! { (one.kind) ", a " (one.side) " · " (works(one)) @if let Some(at) = &one.checked_at { " " (ago(at, visit.now)) } };
+    let lead = html! { (one.kind) ", a " (one.side) " · " span id="works" data-live="4000" { (works(one)) @if let Some(at) = &one.checked_at { " " (ago(at, visit.now)) } } };
     let acts = html! { @if visit.may(Scope::Run) { (Act { call: &check, label: "Test it", class: "main-act", done: Some("Tested."), ..Act::default() }.show(visit)) } };
     html! {
         (head(&[("/connections", "Connections")], name, lead, acts))
