@@ -8,6 +8,7 @@ mod inbox;
 mod marks;
 mod runs;
 mod shapes;
+mod sign_in;
 mod syncs;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,8 @@ pub struct ProjectDesk {
     outlook: Arc<Outlook>,
     /// The last check of each connection.
     checks: Mutex<BTreeMap<String, Check>>,
+    /// People who are on their way to sign in to a connection.
+    attempts: sign_in::Attempts,
     /// Texts that are not let out, one project at a time: two people who save at once do not mix.
     saving: tokio::sync::Mutex<()>,
 }
@@ -42,7 +45,13 @@ struct Check {
 impl ProjectDesk {
     /// On a project that is read again when it changes.
     pub fn new(live: Arc<Live>, outlook: Arc<Outlook>) -> Self {
-        Self { live, outlook, checks: Mutex::default(), saving: tokio::sync::Mutex::default() }
+        Self {
+            live,
+            outlook,
+            checks: Mutex::default(),
+            attempts: sign_in::Attempts::default(),
+            saving: tokio::sync::Mutex::default(),
+        }
     }
 
     /// The project as it stands; the last good state if its files are broken.
@@ -178,6 +187,16 @@ impl Desk for ProjectDesk {
         let shop = self.shop();
         let found = known(shop.connection(connection))?;
         crate::cmd::setup::text_of(&shop.root, shop.project.serve.public_url.as_deref(), found)
+    }
+
+    async fn redirect_uri(&self, here: &str) -> Result<String> {
+        Ok(sign_in::redirect_uri(self, here))
+    }
+    async fn begin_sign_in(&self, connection: &str, here: &str) -> Result<Option<SignInAnswer>> {
+        sign_in::begin(self, connection, here)
+    }
+    async fn end_sign_in(&self, query: &str) -> Result<String> {
+        sign_in::end(self, query).await
     }
 
     async fn preview(&self, sync: &str, text: &str) -> Result<PreviewAnswer> {

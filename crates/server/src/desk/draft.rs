@@ -1,4 +1,4 @@
-//! What the desk answers about syncs that are not saved yet, and about usage.
+//! What the desk answers about syncs that are not saved yet, about usage, and about signing in to other systems.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -49,4 +49,13 @@ pub struct UsageAnswer {
     pub day: String,
     /// How much there was.
     pub value: f64,
+}
+
+/// Where to sign in.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct SignInAnswer {
+    /// The page of the other system.
+    pub authorize_url: String,
+    /// Where it sends the browser back to: the client there has to know it to the letter.
+    pub redirect_uri: String,
 }

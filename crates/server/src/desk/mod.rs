@@ -90,6 +90,14 @@ pub trait Desk: Send + Sync {
     /// The SQL and steps that set the other system up for a connection; `None`: there is nothing to set up there.
     async fn setup(&self, connection: &str) -> Result<Option<String>>;
 
+    /// Where another system sends a browser back to. `here` is our own address as the browser knows it, for projects that
+    /// do not say.
+    async fn redirect_uri(&self, here: &str) -> Result<String>;
+    /// Begins to sign in to a connection with a browser; `None`: nobody signs in to it.
+    async fn begin_sign_in(&self, connection: &str, here: &str) -> Result<Option<SignInAnswer>>;
+    /// Ends it with what the browser brought back; the connection that it was for.
+    async fn end_sign_in(&self, query: &str) -> Result<String>;
+
     /// Ten rows through the mapping that a sync would have with this text. Writes nothing.
     async fn preview(&self, sync: &str, text: &str) -> Result<PreviewAnswer>;
     /// What the next run would do if a sync had this text. Writes nothing.

@@ -35,11 +35,18 @@ fn kind_of(kinds: Vec<KindAnswer>, wanted: &str) -> Result<KindAnswer> {
 }
 
 /// The page of one.
-pub(super) async fn page(State(api): State<Api>, visit: Visit, Path(name): Path<String>) -> Shown {
+pub(super) async fn page(
+    State(api): State<Api>,
+    visit: Visit,
+    Path(name): Path<String>,
+    headers: axum::http::HeaderMap,
+) -> Shown {
     let detail = api.desk.connection(&name).await?;
     let kind = kind_of(api.desk.kinds().await?, &detail.connection.kind)?;
+    let redirect = api.desk.redirect_uri(&super::authenticate::here(&api, &headers)).await?;
     let body = html! {
         (whole(&visit, &name, &detail, &kind, &given(&detail), html! {}))
+        (sign_in(&visit, &detail, &redirect))
         @match api.desk.setup(&name).await {
             Ok(Some(sql)) => (setup(&sql)),
             Ok(None) => {},
@@ -47,6 +54,22 @@ pub(super) async fn page(State(api): State<Api>, visit: Visit, Path(name): Path<
         }
     };
     Ok(visit.page(Place::Connections, &name, &body))
+}
+
+/// Where a person signs in to it, if one does.
+fn sign_in(visit: &Visit, detail: &ConnectionDetail, redirect: &str) -> Markup {
+    let oauth = detail.settings.pointer("/auth/method").and_then(Json::as_str) == Some("oauth");
+    if !oauth || !visit.may(Scope::Edit) {
+        return html! {};
+    }
+    html! {
+        section.card { h2 { "Sign in" }
+            p { "tidegate works there as a person who has signed in. The client there has to know this address, to the letter:" }
+            div.row { code.value id="redirect" { (redirect) } button.small type="button" data-copies="redirect" { "Copy" span.hidden-text { " the redirect address" } } }
+            p {}
+            a.button.main-act href={ "/connections/" (escaped(&detail.connection.connection)) "/authenticate" } { "Authenticate now" }
+        }
+    }
 }
 
 fn setup(sql: &str) -> Markup {

@@ -1,5 +1,6 @@
 //! One file per page.
 
+mod authenticate;
 mod conflicts;
 mod connection;
 mod connections;
@@ -42,6 +43,8 @@ pub(super) fn routes(router: Router<Api>) -> Router<Api> {
         .route("/connections", get(connections::page))
         .route("/connections/new", get(connection::new).post(connection::draft_new))
         .route("/connections/{connection}", get(connection::page).post(connection::draft))
+        .route("/connections/{connection}/authenticate", get(authenticate::begin))
+        .route("/oauth/callback", get(authenticate::end))
         .route("/settings", get(settings::page))
         .fallback(nothing)
 }
