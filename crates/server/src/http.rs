@@ -15,9 +15,9 @@ use crate::access::{self, Access, Caller, Hosts, Scope, identify, only_our_hosts
 use crate::api::{self, Api, fail};
 use crate::metrics;
 use crate::options::PING_MS;
-use crate::pages;
 use crate::ports::{Clock, StateView};
 use crate::status::Status;
+use crate::ui;
 
 /// What the probes need.
 #[derive(Clone)]
@@ -52,7 +52,7 @@ pub(crate) fn router(probes: Probes, hosts: Arc<Hosts>, access: Arc<Access>, api
         .with_state(probes);
     if let Some(api) = api {
         router =
-            router.merge(api::router(api.clone())).merge(access::routes(Arc::clone(&access))).merge(pages::routes(api));
+            router.merge(api::router(api.clone())).merge(access::routes(Arc::clone(&access))).merge(ui::routes(api));
     }
     router
         .layer(middleware::from_fn_with_state(access, identify))

@@ -15,7 +15,6 @@ mod listen;
 mod metrics;
 mod options;
 mod outlook;
-mod pages;
 mod ports;
 mod project;
 mod queue;
@@ -23,6 +22,7 @@ mod scheduler;
 mod serve;
 mod status;
 mod stop;
+mod ui;
 mod watch;
 mod worker;
 

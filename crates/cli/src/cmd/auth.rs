@@ -14,7 +14,7 @@ use crate::secret_input;
 use crate::workshop::Workshop;
 
 /// Where the browser comes back to, here and in `serve`.
-const CALLBACK: &str = "/oauth/callback";
+pub const CALLBACK: &str = "/oauth/callback";
 /// A person looks for a password, and a second factor.
 const WAIT_MAX: Duration = Duration::from_secs(600);
 const DAY_S: u64 = 86_400;

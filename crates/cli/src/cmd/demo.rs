@@ -14,6 +14,7 @@ use crate::workshop::Workshop;
 #[command(before_help = "Examples:
   tidegate demo                            in the new folder tidegate-demo
   tidegate demo /tmp/demo
+  tidegate demo --serve                    and then its pages, on http://127.0.0.1:8080
   PG_URL=postgres://me@localhost/demo tidegate demo --postgres    all of it in an empty database
 ")]
 pub struct Args {
@@ -23,6 +24,12 @@ pub struct Args {
     /// Put warehouse, hub and state into the Postgres database that PG_URL names; it must be empty
     #[arg(long)]
     postgres: bool,
+    /// Serve it afterwards: its pages in the browser, with conflicts and rejects waiting
+    #[arg(long)]
+    serve: bool,
+    /// With --serve: address and port, on this machine
+    #[arg(long, value_name = "A", requires = "serve")]
+    listen: Option<String>,
 }
 
 /// Makes the project, runs it, edits both sides, runs it again.
@@ -30,10 +37,14 @@ pub fn run(app: &App, args: &Args) -> Ending {
     let lake = if args.postgres { Lake::Postgres(postgres_url()?) } else { Lake::file(&args.dir) };
     block_on(async { Ok(make(&args.dir, &lake).await?) })?;
     let inside = App { project: Some(args.dir.clone()), out: crate::out::Out::new(app.out.json, app.out.quiet) };
-    block_on(async {
+    let told = block_on(async {
         let shop = Workshop::open(&inside).await?;
         tell(&app.out, &shop, &args.dir, &lake).await
-    })
+    })?;
+    if !args.serve || told != 0 {
+        return Ok(told);
+    }
+    super::serve::run(&inside, &super::serve::Args::at(args.listen.clone()))
 }
 
 /// From the environment, where the project's files read it too: a URL with a password is no argument.

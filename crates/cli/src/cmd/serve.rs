@@ -34,6 +34,13 @@ pub struct Args {
     parallel: usize,
 }
 
+impl Args {
+    /// As usual, at this address.
+    pub fn at(listen: Option<String>) -> Self {
+        Self { listen, parallel: 2 }
+    }
+}
+
 /// Serves until a signal.
 pub fn run(app: &App, args: &Args) -> Ending {
     let text = std::io::stderr().is_terminal();

@@ -161,3 +161,15 @@ pub async fn records(desk: &ProjectDesk, connection: &str, ask: &RecordsAsk) -> 
     let next = if more { Some(marks::text(&(from + limit))?) } else { None };
     Ok(Page { items, next })
 }
+
+/// The last days of a series.
+pub async fn usage(desk: &ProjectDesk, connection: &str, series: &str, days: u32) -> Result<Vec<UsageAnswer>> {
+    let shop = desk.shop();
+    let found = known(shop.connection(connection))?;
+    if !crate::cmd::hub::hubs(&shop.project).contains(&found.name) {
+        return Ok(Vec::new());
+    }
+    #[allow(clippy::cast_precision_loss, reason = "a height in a chart")]
+    let one = |day: tidegate_platforms::hub::UsageDay| UsageAnswer { day: day.day, value: day.entries as f64 };
+    Ok(shop.hub(connection)?.usage(series, days).await?.into_iter().map(one).collect())
+}

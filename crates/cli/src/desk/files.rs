@@ -69,7 +69,7 @@ fn is_read_only(root: &Path) -> bool {
 }
 
 /// The path of a file. Its name is one that the project's own reader takes, and so no path by itself.
-fn path_of(file: &FileName) -> Result<String> {
+pub fn path_of(file: &FileName) -> Result<String> {
     let (folder, name) = match file {
         FileName::Connection(name) => ("connections", name),
         FileName::Sync(name) => ("syncs", name),
@@ -110,7 +110,7 @@ pub fn read(desk: &ProjectDesk, file: &FileName) -> Result<FileAnswer> {
 }
 
 /// The project with one file changed or left out.
-fn changed(root: &Path, path: &str, text: Option<&str>) -> Result<(Option<Project>, Vec<Problem>)> {
+pub fn changed(root: &Path, path: &str, text: Option<&str>) -> Result<(Option<Project>, Vec<Problem>)> {
     let mut files = project::files(root)?;
     files.retain(|file| file.path != path);
     if let Some(text) = text {
@@ -131,7 +131,7 @@ pub fn check(desk: &ProjectDesk, file: &FileName, text: &str) -> Result<Vec<Prob
     Ok(problems.iter().map(problem).collect())
 }
 
-fn refused(problems: &[Problem]) -> Error {
+pub fn refused(problems: &[Problem]) -> Error {
     let lines: Vec<String> = problems.iter().take(20).map(Problem::to_string).collect();
     Error::config(format!("the file was not written: {}", lines.join("; "))).hint("mend it and save again")
 }

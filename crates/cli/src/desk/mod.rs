@@ -2,11 +2,13 @@
 
 mod connections;
 mod discover;
+mod draft;
 mod files;
 mod inbox;
 mod marks;
 mod runs;
 mod shapes;
+mod sign_in;
 mod syncs;
 
 use std::collections::BTreeMap;
@@ -27,6 +29,8 @@ pub struct ProjectDesk {
     outlook: Arc<Outlook>,
     /// The last check of each connection.
     checks: Mutex<BTreeMap<String, Check>>,
+    /// People who are on their way to sign in to a connection.
+    attempts: sign_in::Attempts,
     /// Texts that are not let out, one project at a time: two people who save at once do not mix.
     saving: tokio::sync::Mutex<()>,
 }
@@ -41,7 +45,13 @@ struct Check {
 impl ProjectDesk {
     /// On a project that is read again when it changes.
     pub fn new(live: Arc<Live>, outlook: Arc<Outlook>) -> Self {
-        Self { live, outlook, checks: Mutex::default(), saving: tokio::sync::Mutex::default() }
+        Self {
+            live,
+            outlook,
+            checks: Mutex::default(),
+            attempts: sign_in::Attempts::default(),
+            saving: tokio::sync::Mutex::default(),
+        }
     }
 
     /// The project as it stands; the last good state if its files are broken.
@@ -168,6 +178,33 @@ impl Desk for ProjectDesk {
     }
     async fn records(&self, connection: &str, ask: &RecordsAsk) -> Result<Page<serde_json::Value>> {
         discover::records(self, connection, ask).await
+    }
+
+    async fn usage(&self, connection: &str, series: &str, days: u32) -> Result<Vec<UsageAnswer>> {
+        discover::usage(self, connection, series, days).await
+    }
+    async fn setup(&self, connection: &str) -> Result<Option<String>> {
+        let shop = self.shop();
+        let found = known(shop.connection(connection))?;
+        crate::cmd::setup::text_of(&shop.root, shop.project.serve.public_url.as_deref(), found)
+    }
+
+    async fn redirect_uri(&self, here: &str) -> Result<String> {
+        Ok(sign_in::redirect_uri(self, here))
+    }
+    async fn begin_sign_in(&self, connection: &str, here: &str) -> Result<Option<SignInAnswer>> {
+        sign_in::begin(self, connection, here)
+    }
+    async fn end_sign_in(&self, query: &str) -> Result<String> {
+        sign_in::end(self, query).await
+    }
+
+    async fn preview(&self, sync: &str, text: &str) -> Result<PreviewAnswer> {
+        draft::preview(self, sync, text).await
+    }
+    async fn plan_draft(&self, sync: &str, text: &str, ask: &PlanAsk) -> Result<PlanAnswer> {
+        let shop = draft::shop(self, sync, text)?;
+        syncs::plan_on(&shop, sync, ask).await
     }
 
     async fn file(&self, file: &FileName) -> Result<FileAnswer> {

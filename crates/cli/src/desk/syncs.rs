@@ -159,7 +159,11 @@ impl PlanSink for Kept<'_> {
 
 /// What a run would do.
 pub async fn plan(desk: &ProjectDesk, name: &str, ask: &PlanAsk) -> Result<PlanAnswer> {
-    let shop = desk.shop();
+    plan_on(&desk.shop(), name, ask).await
+}
+
+/// The same on a project that need not be the saved one.
+pub async fn plan_on(shop: &Workshop, name: &str, ask: &PlanAsk) -> Result<PlanAnswer> {
     known(shop.sync(name))?;
     let job = shop.job(name).await.map_err(crate::live::first)?;
     let options = RunOptions { trigger: "plan".to_owned(), full: ask.full, ..RunOptions::default() };

@@ -33,6 +33,7 @@ mod rules;
 mod series;
 mod source;
 mod tables;
+mod usage;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -57,6 +58,7 @@ use db::pool::{Place, Pool};
 use ids::Ids;
 use layout::Layout;
 use source::Source;
+pub use usage::UsageDay;
 
 /// Most records that one write call takes: large enough to amortise a commit, small enough to stay in memory.
 const MAX_BATCH: u32 = 10_000;

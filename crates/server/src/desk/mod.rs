@@ -6,12 +6,14 @@
 mod answers;
 mod asks;
 mod connection;
+mod draft;
 mod sync;
 
 pub use answers::*;
 pub use asks::*;
 use async_trait::async_trait;
 pub use connection::*;
+pub use draft::*;
 pub use sync::*;
 use tidegate_model::Result;
 use tidegate_model::secret::Secret;
@@ -82,6 +84,24 @@ pub trait Desk: Send + Sync {
     async fn connection_automation(&self, connection: &str, on: Option<bool>) -> Result<()>;
     /// Records, events or rows of a platform that can be looked into.
     async fn records(&self, connection: &str, ask: &RecordsAsk) -> Result<Page<serde_json::Value>>;
+
+    /// The last days on which a series of a platform has entries, oldest first; none where nobody knows.
+    async fn usage(&self, connection: &str, series: &str, days: u32) -> Result<Vec<UsageAnswer>>;
+    /// The SQL and steps that set the other system up for a connection; `None`: there is nothing to set up there.
+    async fn setup(&self, connection: &str) -> Result<Option<String>>;
+
+    /// Where another system sends a browser back to. `here` is our own address as the browser knows it, for projects that
+    /// do not say.
+    async fn redirect_uri(&self, here: &str) -> Result<String>;
+    /// Begins to sign in to a connection with a browser; `None`: nobody signs in to it.
+    async fn begin_sign_in(&self, connection: &str, here: &str) -> Result<Option<SignInAnswer>>;
+    /// Ends it with what the browser brought back; the connection that it was for.
+    async fn end_sign_in(&self, query: &str) -> Result<String>;
+
+    /// Ten rows through the mapping that a sync would have with this text. Writes nothing.
+    async fn preview(&self, sync: &str, text: &str) -> Result<PreviewAnswer>;
+    /// What the next run would do if a sync had this text. Writes nothing.
+    async fn plan_draft(&self, sync: &str, text: &str, ask: &PlanAsk) -> Result<PlanAnswer>;
 
     /// A file of the project, as it stands.
     async fn file(&self, file: &FileName) -> Result<FileAnswer>;

@@ -4,12 +4,13 @@ mod batch_sync;
 mod bigquery;
 mod snowflake;
 
-use clap::Subcommand;
+use clap::{Parser, Subcommand};
+use tidegate_model::config::Connection;
 use tidegate_model::{Error, Result};
 use tidegate_warehouses::snowflake::setup::{Setup, Step, WarehouseSize, print};
 
 use crate::app::{App, Ending};
-use crate::out::Object;
+use crate::out::{Object, Out};
 
 /// For what.
 #[derive(Debug, clap::Args)]
@@ -62,6 +63,29 @@ impl Size {
             Self::Large => WarehouseSize::Large,
         }
     }
+}
+
+/// The set-up of a connection of the project, filled in from its files; `None`: there is nothing to set up there.
+pub fn text_of(root: &std::path::Path, public_url: Option<&str>, connection: &Connection) -> Result<Option<String>> {
+    if connection.kind != "snowflake" {
+        return Ok(None);
+    }
+    let mut words = vec!["setup".to_owned(), "--connection".to_owned(), connection.name.clone()];
+    if let Some(url) = public_url {
+        words.extend(["--redirect-uri".to_owned(), format!("{}/oauth/callback", url.trim_end_matches('/'))]);
+    }
+    let args = OfConnection::try_parse_from(words)
+        .map_err(|error| Error::internal("the set-up was not asked for well").cause(error))?;
+    let app = App { project: Some(root.to_owned()), out: Out::new(false, true) };
+    let setup = snowflake::setup(&app, &args.args).map_err(crate::live::first)?;
+    Ok(Some(print(&setup)))
+}
+
+/// The options of `setup snowflake`, as somebody would type them.
+#[derive(clap::Parser)]
+struct OfConnection {
+    #[command(flatten)]
+    args: snowflake::Args,
 }
 
 /// Prints the set-up. Nothing is connected to.

@@ -1,0 +1,10 @@
+//! The pages of `serve` in a real browser: headless Chromium, driven over WebDriver. `scripts/services` brings both.
+
+#[path = "browser/care.rs"]
+mod care;
+#[path = "browser/driver.rs"]
+mod driver;
+#[path = "browser/flows.rs"]
+mod flows;
+#[path = "browser/rig.rs"]
+mod rig;
