@@ -154,7 +154,7 @@ fn a_worker_with_another_project_leaves_the_work_on_postgres_to_others() {
     }
     let mut command = other.command(&["--json", "work"]);
     let worker = Server::start(command.env("PG_URL", &fleet.url).env("TIDEGATE_KEY", KEY));
-    drop(serve.stop());
+    serve.stop();
     let done = fleet.run(&["run", "s0"]).expect(0);
     assert!(done.stdout.contains("succeeded"));
     psql(

@@ -74,7 +74,7 @@ async fn sign_in(
 /// The address that somebody comes from. A proxy adds it as the last of the header; those before are the caller's own
 /// words.
 fn from(access: &Access, headers: &HeaderMap, peer: Option<Extension<ConnectInfo<SocketAddr>>>) -> String {
-    let forwarded = headers.get_all("x-forwarded-for").iter().last().and_then(|value| value.to_str().ok());
+    let forwarded = headers.get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
     match forwarded.and_then(|text| text.rsplit(',').next()) {
         Some(last) if access.gate.behind_proxy => last.trim().to_owned(),
         _ => peer.map_or_else(String::new, |Extension(ConnectInfo(peer))| peer.ip().to_string()),

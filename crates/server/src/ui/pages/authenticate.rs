@@ -23,7 +23,7 @@ fn refuse_viewers(visit: &Visit) -> Result<(), Failed> {
 /// Our own address as the browser knows it.
 pub(super) fn here(api: &Api, headers: &HeaderMap) -> String {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
-    format!("{}://{host}", if api.access.secure { "https" } else { "http" })
+    format!("{}://{host}", if api.access.gate.secure { "https" } else { "http" })
 }
 
 /// On the way to the other system.
