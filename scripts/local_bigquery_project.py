@@ -5,11 +5,10 @@ process, and says here what it adds:
 
 - `CHANGES(TABLE t, start, end)` for tables whose option `enable_change_history` is true, from DuckLake's own record of
   what each snapshot inserted, changed and deleted; with the rule that the end lies ten minutes back;
-- a clock for projects whose name begins with `ahead-`: there it is 601 seconds later than when things happened, so that
+- a clock for projects whose name begins with `ahead`: there it is 601 seconds later than when things happened, so that
   tests need not wait ten minutes for what they wrote to become history;
 - the option `enable_change_history`, the default of a column, the length of an altered one and the time of a table's
   last change, which it takes and does not tell;
-- projects `lab-NAME` and `ahead-NAME` that no list of projects shows, so that each test has one for itself;
 - MERGE within a transaction, which the emulator does not manage on the engine that it is pinned to;
 - Storage Read messages of some thousand rows, where it sends a stream in one.
 
@@ -28,7 +27,6 @@ import socket
 import sys
 import threading
 import time
-import types
 import uuid
 
 import duckdb
@@ -37,9 +35,8 @@ from local_bigquery.settings import settings
 
 FILE, DATA = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 settings.data_dir = DATA
-settings.default_project_id = "test"
+settings.default_project_id = "lab"
 
-from local_bigquery.api import projects as projects_api  # noqa: E402
 from local_bigquery.catalog import ddl, options, tables  # noqa: E402
 from local_bigquery.engine import database  # noqa: E402
 from local_bigquery.errors import BigQueryError  # noqa: E402
@@ -184,13 +181,6 @@ def changes(match, ahead):
     return "`" + place.replace('"', "").replace(".", "`.`") + "`"
 
 
-def listed():
-    """Projects that a person would be shown: those of single tests see only themselves."""
-    return [name for name in database.projects() if not name.startswith(("lab-", "ahead-"))]
-
-
-projects_api.database = types.SimpleNamespace(projects=listed)
-
 execute_of = query.execute
 
 
@@ -217,7 +207,7 @@ class Cursor:
 def execute(cur, project_id, job_id, config, *more, **named):
     """A query, with what the emulator does not know put in terms that it does."""
     text = config.query or ""
-    ahead = AHEAD_SECONDS if project_id.startswith("ahead-") else 0
+    ahead = AHEAD_SECONDS if project_id.startswith("ahead") else 0
     rewritten = CHANGES.sub(lambda match: changes(match, ahead), text)
     if ahead:
         rewritten = NOW.sub(f"TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL {ahead} SECOND)", rewritten)
@@ -230,6 +220,8 @@ query.execute = execute
 
 
 def main():
+    for project in ("lab", "ahead"):  # all from the start, so that the list of them stays the same
+        database.attach(project)
     _, storage = server.start("127.0.0.1", 0)
     listener = socket.create_server(("127.0.0.1", 0))
     app = __import__("local_bigquery.app", fromlist=["app"]).app

@@ -10,8 +10,11 @@ use super::bench::{Bench, Done, USAGE};
 struct OnBigQuery {
     bench: Bench,
     host: String,
-    project: String,
+    dataset: String,
 }
+
+/// The project whose clock is ahead of its history.
+const PROJECT: &str = "ahead";
 
 const COMPANIES: &str = "\
 version: 1
@@ -41,18 +44,18 @@ impl OnBigQuery {
         let both = std::env::var("TIDEGATE_TEST_BIGQUERY")
             .expect("TIDEGATE_TEST_BIGQUERY names an emulator; `./test` starts one and sets it");
         let (rest, storage) = both.split_once(' ').expect("two addresses");
-        let project = format!("ahead-e2e-{what}-{}", std::process::id());
+        let dataset = format!("e2e_{what}_{}", std::process::id());
         let bench = Bench::new();
         bench.write(
             "connections/lake.yaml",
             &format!(
-                "version: 1\ntype: bigquery\nproject: {project}\ndataset: crm\nendpoint: {rest}\nstorage_endpoint: {storage}\n\
-                 auth: {{ method: none }}\naccess: write\n"
+                "version: 1\ntype: bigquery\nproject: {PROJECT}\ndataset: {dataset}\nendpoint: {rest}\nstorage_endpoint: {storage}\n\
+                 auth: {{ method: none }}\naccess: write\nwork_schema: {dataset}_TIDEGATE\n"
             ),
         );
         let host = rest.trim_start_matches("http://").to_owned();
-        let lake = Self { bench, host, project };
-        lake.post("datasets", &json!({ "datasetReference": { "projectId": lake.project, "datasetId": "crm" } }));
+        let lake = Self { bench, host, dataset };
+        lake.post("datasets", &json!({ "datasetReference": { "projectId": PROJECT, "datasetId": lake.dataset } }));
         lake
     }
 
@@ -62,7 +65,7 @@ impl OnBigQuery {
         write!(
             line,
             "POST /bigquery/v2/projects/{}/{what} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-            self.project,
+            PROJECT,
             self.host,
             body.len()
         )
@@ -76,7 +79,7 @@ impl OnBigQuery {
 
     /// The first column of a statement's rows.
     fn sql(&self, sql: &str) -> Vec<String> {
-        let dataset = json!({ "projectId": self.project, "datasetId": "crm" });
+        let dataset = json!({ "projectId": PROJECT, "datasetId": self.dataset });
         let answer = self.post(
             "queries",
             &json!({ "query": sql, "useLegacySql": false, "timeoutMs": 60_000, "defaultDataset": dataset }),

@@ -42,6 +42,9 @@ async fn everything(lab: &dyn Lab) -> Vec<String> {
         for entry in warehouse.browse(&place).await.expect("entries") {
             let mut below = place.clone();
             below.0.push(entry.name.clone());
+            if !lab.mine(&below) {
+                continue;
+            }
             found.push(below.0.join("/"));
             if entry.container {
                 places.push(below);

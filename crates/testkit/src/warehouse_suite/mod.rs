@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use tidegate_model::cells::{PageBuilder, value_at};
 use tidegate_model::change::{Change, Outcome};
 use tidegate_model::page::{Held, Page, Pages};
-use tidegate_model::ports::{Load, LoadMode, ReadAsk, ReadMode, Warehouse};
+use tidegate_model::ports::{Load, LoadMode, Place, ReadAsk, ReadMode, Warehouse};
 use tidegate_model::record::{Fields, Key};
 use tidegate_model::schema::{Relation, Source};
 use tidegate_model::span::{Fence, OpId};
@@ -61,6 +61,10 @@ pub trait Lab: Send + Sync {
     /// What the database gives back of a JSON document in canonical text.
     fn document(&self, json: &str) -> String {
         json.to_owned()
+    }
+    /// Whether a place of the catalogue is this test's: on a server that all tests share, others come and go.
+    fn mine(&self, _place: &Place) -> bool {
+        true
     }
     /// A name that is hard to quote, in a form that the lab's own server can bear.
     fn odd_name(&self, name: &str) -> String {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use serde_json::{Value as Json, json};
-use tidegate_model::ports::Warehouse;
+use tidegate_model::ports::{Place, Warehouse};
 use tidegate_model::schema::Relation;
 use tidegate_model::value::Type;
 use tidegate_testkit::warehouse_suite::Lab;
@@ -37,17 +37,15 @@ impl Emulated {
         Self::of("ahead").await
     }
 
-    async fn of(kind: &str) -> Self {
+    async fn of(project: &str) -> Self {
         let both = std::env::var("TIDEGATE_TEST_BIGQUERY").expect(
             "TIDEGATE_TEST_BIGQUERY names no emulator: run the tests by ./test quick -p tidegate-warehouses, or start one with scripts/services",
         );
         let (rest, storage) = both.split_once(' ').expect("two addresses");
         let at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros();
-        // A project of its own: nobody else's datasets are seen there.
-        let project = format!("{kind}-{}-{at}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
-        let dataset = "lab".to_owned();
+        let dataset = format!("lab_{}_{at}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
         let http = tidegate_net::http::Http::default().client().unwrap();
-        let lab = Self { rest: rest.into(), storage: storage.into(), project, dataset, http };
+        let lab = Self { rest: rest.into(), storage: storage.into(), project: project.into(), dataset, http };
         let body = json!({ "datasetReference": { "projectId": lab.project, "datasetId": lab.dataset } });
         let url = format!("{rest}/bigquery/v2/projects/{}/datasets", lab.project);
         let made = lab.http.post(url).json(&body).send().await.expect("the emulator");
@@ -81,7 +79,7 @@ impl Emulated {
         let context = OpenContext {
             project_dir: std::env::temp_dir(),
             access_write: write,
-            work_schema: "TIDEGATE".into(),
+            work_schema: format!("{}_TIDEGATE", self.dataset),
             name: "lake".into(),
             vault: tidegate_net::oauth::in_memory(),
         };
@@ -199,6 +197,15 @@ impl Lab for Emulated {
     /// What names of tables and columns may have: no quotes, and none of `!"$()*,./;?@[]^`{}~`.
     fn odd_name(&self, name: &str) -> String {
         name.replace(|c: char| "!\"$'()*,./;?@[\\]^`{}~".contains(c), "-")
+    }
+
+    /// The projects are everybody's; of their datasets those that bear the test's name are its own.
+    fn mine(&self, place: &Place) -> bool {
+        match place.0.as_slice() {
+            [project] => *project == self.project,
+            [_, dataset, ..] => dataset.starts_with(&self.dataset),
+            [] => false,
+        }
     }
 
     fn numbers(&self, last: usize) -> String {
