@@ -27,6 +27,11 @@ fn run(bench: &Bench) -> (Value, String) {
     (told, log)
 }
 
+/// Puts the account's clock forward.
+fn advance(account: &Account, seconds: u32) {
+    account.sql(&format!("CALL STAND_IN$ADVANCE({seconds})"));
+}
+
 fn counts(told: &Value, side: &str) -> [u64; 4] {
     ["read", "created", "updated", "deleted"].map(|name| told[side][name].as_u64().expect("a number"))
 }
@@ -37,14 +42,14 @@ fn of_a_hundred_thousand_rows_one_that_changed_is_read() {
     let account = Account::new();
     let bench = bench(&account, 100_000, COMPANIES);
     account.sql("ALTER TABLE \"companies\" SET CHANGE_TRACKING = TRUE");
-    account.advance(90);
+    advance(&account, 90);
     let (first, _) = run(&bench);
     assert_eq!((&first["mode"], counts(&first, "to_platform")), (&"full".into(), [100_000, 100_000, 0, 0]));
     // The hub tells what was written to it; from then on the images are known.
     let (second, _) = run(&bench);
     assert_eq!((&second["mode"], second["updated"].as_u64()), (&"tracking".into(), Some(0)));
     account.sql("UPDATE \"companies\" SET \"name\" = 'Renamed' WHERE \"company_id\" = 'C777'");
-    account.advance(90);
+    advance(&account, 90);
     let (third, _) = run(&bench);
     assert_eq!((&third["mode"], counts(&third, "to_platform")), (&"tracking".into(), [1, 0, 1, 0]), "{third}");
     assert_eq!(bench.hub_rows("SELECT name FROM hub_r_company WHERE externalId = 'C777'"), ["Renamed"]);
@@ -53,18 +58,18 @@ fn of_a_hundred_thousand_rows_one_that_changed_is_read() {
     let (fourth, _) = run(&bench);
     assert_eq!(counts(&fourth, "to_warehouse")[2], 1, "{fourth}");
     assert_eq!(account.count("SELECT 1 FROM \"companies\" WHERE \"company_id\" = 'C5' AND \"phase\" = 'Edited'"), 1);
-    account.advance(90);
+    advance(&account, 90);
     let (fifth, _) = run(&bench);
     assert_eq!((fifth["updated"].as_u64(), fifth["status"].as_str()), (Some(0), Some("succeeded")), "{fifth}");
     // Nothing happens for half an hour: the gate spares the query.
-    account.advance(900);
+    advance(&account, 900);
     run(&bench);
-    account.advance(900);
+    advance(&account, 900);
     let (idle, log) = run(&bench);
     assert_eq!(idle["read"], 0, "{idle}");
     assert!(log.contains("nothing changed since the last run"), "{log}");
     account.sql("DELETE FROM \"companies\" WHERE \"company_id\" = 'C9'");
-    account.advance(90);
+    advance(&account, 90);
     let (gone, _) = run(&bench);
     assert_eq!(counts(&gone, "to_platform")[0], 1, "{gone}");
 }
@@ -74,11 +79,11 @@ fn history_that_is_gone_is_answered_with_one_full_read() {
     let account = Account::new();
     let bench = bench(&account, 50, COMPANIES);
     account.sql("ALTER TABLE \"companies\" SET CHANGE_TRACKING = TRUE");
-    account.advance(90);
+    advance(&account, 90);
     run(&bench);
     run(&bench);
     account.sql("UPDATE \"companies\" SET \"name\" = 'Too late' WHERE \"company_id\" = 'C7'");
-    account.advance(2 * 86_400);
+    advance(&account, 2 * 86_400);
     let (expired, log) = run(&bench);
     assert_eq!((expired["to_platform"]["updated"].as_u64(), counts(&expired, "to_platform")[0]), (Some(1), 50));
     assert!(log.contains("history"), "{log}");
@@ -88,13 +93,14 @@ fn history_that_is_gone_is_answered_with_one_full_read() {
     );
     account.sql("ALTER TABLE \"companies\" SET CHANGE_TRACKING = TRUE");
     account.sql("UPDATE \"companies\" SET \"name\" = 'Made anew' WHERE \"company_id\" = 'C3'");
-    account.advance(90);
+    advance(&account, 90);
     let (anew, _) = run(&bench);
     assert_eq!(anew["to_platform"]["updated"].as_u64(), Some(1), "{anew}");
     account.sql("UPDATE \"companies\" SET \"name\" = 'And on' WHERE \"company_id\" = 'C4'");
-    account.advance(90);
+    advance(&account, 90);
     let (on, _) = run(&bench);
-    assert_eq!((on["mode"].as_str(), counts(&on, "to_platform")), (Some("tracking"), [1, 0, 1, 0]), "{on}");
+    // The one that changed, and the one that the hub tells of because the run before wrote it.
+    assert_eq!((on["mode"].as_str(), counts(&on, "to_platform")), (Some("tracking"), [2, 0, 1, 0]), "{on}");
     assert_eq!(
         bench.hub_rows("SELECT count(*) FROM hub_r_company WHERE name IN ('Too late', 'Made anew', 'And on')"),
         ["3"]
@@ -126,7 +132,7 @@ fn a_stream_is_moved_delivered_and_said_when_it_goes_stale() {
     assert_eq!((second["mode"].as_str(), counts(&second, "to_platform")), (Some("stream"), [2, 1, 1, 0]), "{log}");
     assert_eq!(account.count("SELECT 1 FROM \"TIDEGATE\".\"OUTBOX_companies\""), 0, "what was delivered waits on");
     account.sql("UPDATE \"companies\" SET \"name\" = 'While it went stale' WHERE \"company_id\" = 'C8'");
-    account.advance(15 * 86_400);
+    advance(&account, 15 * 86_400);
     let (stale, log) = run(&bench);
     assert_eq!(counts(&stale, "to_platform"), [51, 0, 1, 0], "{log}");
     assert!(log.contains("is stale") && log.contains("CREATE OR REPLACE STREAM"), "{log}");

@@ -86,7 +86,12 @@ fn killed_anywhere_around_the_outbox_no_change_is_lost_and_none_is_written_twice
     use std::os::unix::process::ExitStatusExt;
     let calm = Streamed::new();
     let log = calm.dir.path().join("hits.log");
-    calm.run(|command| drop(command.env("TIDEGATE_FAILPOINT_LOG", &log)), &[0]);
+    calm.run(
+        |command| {
+            command.env("TIDEGATE_FAILPOINT_LOG", &log);
+        },
+        &[0],
+    );
     let mut hits: BTreeMap<String, u64> = BTreeMap::new();
     for name in fs::read_to_string(&log).unwrap().lines() {
         *hits.entry(name.to_owned()).or_default() += 1;
@@ -103,7 +108,12 @@ fn killed_anywhere_around_the_outbox_no_change_is_lost_and_none_is_written_twice
         for time in 1..=hits[name] {
             let point = format!("{name}:{time}");
             let world = Streamed::new();
-            let killed = world.run(|command| drop(command.env("TIDEGATE_FAILPOINT", &point)), &[]);
+            let killed = world.run(
+                |command| {
+                    command.env("TIDEGATE_FAILPOINT", &point);
+                },
+                &[],
+            );
             let told = String::from_utf8_lossy(&killed.stderr);
             assert_eq!(killed.status.signal(), Some(9), "not killed at {point}: {told}");
             world.settle_down();

@@ -42,11 +42,6 @@ impl Account {
         self.sql(sql)["data"]["total"].as_u64().expect("a number of rows")
     }
 
-    /// Puts the account's clock forward.
-    pub fn advance(&self, seconds: u32) {
-        self.sql(&format!("CALL STAND_IN$ADVANCE({seconds})"));
-    }
-
     /// The connection's file.
     pub fn connection(&self) -> String {
         let (host, port) = self.server.split_once(':').expect("host and port");
