@@ -13,6 +13,8 @@ mod cursor;
 mod doubles;
 #[path = "columnar/exports.rs"]
 mod exports;
+#[path = "columnar/following.rs"]
+mod following;
 #[path = "columnar/guards.rs"]
 mod guards;
 #[path = "columnar/keeping.rs"]

@@ -1,11 +1,13 @@
 //! The columnar path: time series, datasets and exports, page by page and never row by row.
 //!
 //! `source` and `reader` read pages in the right order and judge rows before they are mapped; `work` loads mapped pages
-//! and settles them; `cursor`, `full`, `replace` and `ledger` are the four ways through. `again` tries open rejects.
+//! and settles them; `cursor`, `full`, `replace` and `ledger` are the four ways through. `following` feeds `full` and
+//! `ledger` with the rows that a change history shows. `again` tries open rejects.
 
 mod again;
 mod cursor;
 mod doubles;
+mod following;
 mod full;
 mod groups;
 mod judge;
@@ -48,6 +50,9 @@ pub(crate) async fn run(ctx: &Ctx, run: &mut RunRecord) -> Result<()> {
     let mut work = Work::new(ctx, run, columns, way.mode(ctx)?).await?;
     open::resume(&mut work).await?;
     ctx.engine.env.failpoint("columnar.resumed");
+    if way.follows(ctx) {
+        following::begin(&mut work, way).await?;
+    }
     match way {
         Way::Cursor => cursor::run(&mut work).await,
         Way::Full => full::run(&mut work).await,
@@ -107,8 +112,11 @@ impl Way {
             (WriteMode::Replace, Changes::Cursor, _) => {
                 bad("`replace` needs every row, and `cursor` reads only new ones", "set `changes: full`")
             }
-            (_, Changes::Stream | Changes::Tracking, _) => {
-                bad("this warehouse's change history cannot be followed for rows", "set `changes: cursor` or `full`")
+            (WriteMode::Replace, Changes::Stream | Changes::Tracking, _) => {
+                bad("`replace` needs every row, and a change history shows only some", "set `changes: full`")
+            }
+            (_, Changes::Stream | Changes::Tracking, Target::Warehouse) => {
+                bad("a platform has no change history of a warehouse", "leave out `changes`")
             }
             (_, Changes::Cursor, Target::Warehouse) => {
                 bad("a platform is not read by cursor", "leave out `changes` and `cursor`")
@@ -128,6 +136,11 @@ impl Way {
                 bad("rows go to a warehouse's table by `append` or `replace`", "set `write: replace`")
             }
         }
+    }
+
+    /// Whether the warehouse's change history tells which rows are read.
+    fn follows(self, ctx: &Ctx) -> bool {
+        matches!(self, Self::Full | Self::Ledger) && target(ctx) == Target::Platform && ctx.follows()
     }
 
     fn mode(self, ctx: &Ctx) -> Result<tidegate_model::ports::LoadMode> {

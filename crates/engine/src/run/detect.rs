@@ -64,7 +64,7 @@ pub(crate) async fn plan(ctx: &Ctx, begin: Begin) -> Result<Plan> {
                 (plan.read, plan.warehouse_to) = (found.read, found.to);
                 if plan.read.is_history() {
                     plan.warehouse = Reading::Delta;
-                    plan.mode = if ctx.changes == Changes::Stream { "stream" } else { "tracking" };
+                    plan.mode = history::word(ctx);
                 }
             }
             Changes::Full | Changes::Auto => {}

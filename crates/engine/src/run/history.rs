@@ -74,6 +74,11 @@ pub(crate) fn decided(asked: Changes, relation: &RelationSchema, can: WarehouseA
     }
 }
 
+/// How a run that reads by the history is called.
+pub(crate) fn word(ctx: &Ctx) -> &'static str {
+    if ctx.changes == Changes::Stream { "stream" } else { "tracking" }
+}
+
 /// What is read of a sync that follows the change history.
 pub(crate) async fn begin(ctx: &Ctx, begin: Begin) -> Result<Found> {
     match ctx.changes {

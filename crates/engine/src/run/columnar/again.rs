@@ -42,6 +42,16 @@ pub(super) async fn below(work: &mut Work<'_>, from: &CursorPoint) -> Result<()>
     each(work, &keys, &ask).await
 }
 
+/// Before a change history is read: rejects of rows that it may not show again.
+pub(super) async fn following(work: &mut Work<'_>, way: Way) -> Result<()> {
+    let keys = work.open_keys();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let ask = Ask::new(work, way, None)?;
+    each(work, &keys, &ask).await
+}
+
 /// What `tidegate retry` asks for: the rows of all open rejects, or of one.
 pub(super) async fn asked(work: &mut Work<'_>, way: Way, key: Option<&Key>) -> Result<()> {
     refuse(work.ctx, way, work.to)?;

@@ -3,12 +3,13 @@
 use futures_util::future::join;
 use tidegate_model::error::Result;
 
-use super::source::{batch, everything};
+use super::following::rows;
+use super::source::batch;
 use super::work::{Batch, Work};
 
 pub(super) async fn run(work: &mut Work<'_>) -> Result<()> {
     let ctx = work.ctx;
-    let mut groups = everything(ctx, &work.columns.clone(), work.page_rows(), work.to).await?;
+    let mut groups = rows(work).await?;
     let mut next = read(work, &mut groups).await?;
     while let Some(batch) = next {
         work.gate(&batch).await?;

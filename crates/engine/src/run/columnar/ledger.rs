@@ -9,9 +9,9 @@ use tidegate_model::record::Key;
 use tidegate_model::sync::Target;
 use tidegate_model::value::{Type, Value};
 
+use super::following::rows;
 use super::groups::{Grouped, Groups};
 use super::note::Note;
-use super::source::everything;
 use super::work::{Batch, Work};
 use crate::plan::columns::{Beforehand, position};
 use crate::plan::prints::Printer;
@@ -40,7 +40,7 @@ pub(super) async fn run(work: &mut Work<'_>) -> Result<()> {
     if ctx.sync.append_versions {
         check_columns(ctx, work.to)?;
     }
-    let groups = everything(ctx, &work.columns.clone(), work.page_rows(), work.to).await?;
+    let groups = rows(work).await?;
     let mut reader = Reader {
         groups,
         ledger: Ledger::new(&*ctx.engine.memory, &ctx.sync.name),

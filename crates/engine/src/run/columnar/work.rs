@@ -17,11 +17,13 @@ use tidegate_model::schema::Source;
 use tidegate_model::span::{CursorPoint, OpId, Position, Span};
 use tidegate_model::sync::{Changes, DatasetLink, OnUncertain, Target};
 
+use super::following::Following;
 use super::judge::{Before, Fresh, Judge, OPEN_MAX};
 use super::note::Note;
 use super::replace;
 use crate::plan::columns::{Columns, MappedPage, RowReject, position};
 use crate::run::context::Ctx;
+use crate::run::history;
 use crate::run::rows::canonical_keys;
 use crate::run::{pace, retry};
 
@@ -111,6 +113,8 @@ pub(super) struct Work<'a> {
     pub(super) said: HashSet<Key>,
     /// The read of this run has begun.
     pub(super) reading: bool,
+    /// How the warehouse's change history is followed, if it is.
+    pub(super) following: Option<Following>,
     /// The reject guard.
     pub(super) judge: Judge,
     first: bool,
@@ -137,6 +141,7 @@ impl<'a> Work<'a> {
             open,
             said,
             reading: false,
+            following: None,
             judge: Judge::new(ctx, before),
             first,
         })
@@ -365,7 +370,8 @@ impl<'a> Work<'a> {
 
     pub(super) fn mapping_rejects(&self, batch: &Batch) -> Vec<Reject> {
         // A complete read comes to every row again; what a cursor has passed is known by its reject alone.
-        let most = if self.ctx.sync.changes == Changes::Cursor { usize::MAX } else { MAX_REJECTS_LISTED };
+        let passed = self.ctx.sync.changes == Changes::Cursor || self.ctx.follows();
+        let most = if passed { usize::MAX } else { MAX_REJECTS_LISTED };
         let all = batch.pages.iter().flat_map(|page| &page.rejects).take(most);
         let told = |reject: &RowReject| {
             let mut why = reject.why.clone();
@@ -421,10 +427,17 @@ impl<'a> Work<'a> {
     pub(super) async fn finish(&mut self, complete: bool) -> Result<()> {
         let mut settlement = Settlement { run: self.ctx.run.clone(), patch: self.patch(true), ..Settlement::default() };
         settlement.patch.mapping = Some(self.ctx.kept_mapping()?);
-        if complete {
+        let following = self.following.take();
+        if complete && following.as_ref().is_none_or(Following::complete) {
             settlement.sweep_rejects = vec![self.to];
         }
-        self.commit(&settlement).await
+        let moves = following.and_then(|following| following.to).filter(|_| complete);
+        if let Some(to) = moves.clone() {
+            settlement.close = Some(self.open_span(&Batch { to: Some(to), ..Batch::default() }).await?);
+        }
+        self.commit(&settlement).await?;
+        self.ctx.engine.env.failpoint("columnar.finished");
+        history::delivered(self.ctx, moves.as_ref()).await
     }
 }
 
