@@ -35,7 +35,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import uvicorn
 from fakesnow.instance import FakeSnow
-from snowflake_account import listing, locks, stages as staging, statements
+from snowflake_account import listing, locks, roles, stages as staging, statements
 from snowflake_account.refused import Refused
 from snowflake_account.world import Session, World, keep_case
 from starlette.applications import Starlette
@@ -217,6 +217,12 @@ async def query(request: Request) -> JSONResponse:
         return no("000008", "Actual statement count 2 did not match the desired statement count 1.", "0A000")
     world, session = connection.session
     listing.current.set(world)
+    if roles.matters(sql):
+        try:
+            rows, names = roles.run(world, sql)
+        except Refused as error:
+            return no(error.code, error.message, error.state)
+        return JSONResponse({"data": staging.told(rows, *names), "success": True})
     if staging.matters(sql):
         return await staged(request, body, connection, place, sql)
     body["sqlText"] = translated(sql, token)

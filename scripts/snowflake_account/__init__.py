@@ -11,6 +11,7 @@ docs/snowflake-standin.md says what is modelled, from which documents, and what 
 | `rewrite` | queries: streams, CHANGES, AT and the system functions, replaced by such SQL |
 | `commands` | the statements that make, change and list what has a history |
 | `locks` | who waits for whom, and whose transaction is taken away |
+| `roles` | roles, and what was granted to them |
 | `stages` | stages, and their files in the clouds' storage |
 | `statements` | one statement from its text to its effects |
 """

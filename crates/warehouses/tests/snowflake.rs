@@ -23,6 +23,9 @@ mod snowflake {
     #[path = "views.rs"]
     mod views;
 
+    #[path = "grants.rs"]
+    mod grants;
+
     #[path = "stages.rs"]
     mod stages;
 }

@@ -6,6 +6,7 @@ use tidegate_model::schema::{Relation, Source};
 use tidegate_model::{Error, ErrorKind, Result};
 
 use super::catalog::{SourceColumn, dotted, grants, near_names, parts, shape, title};
+use super::rights::{Rights, of_connection, of_reading, of_writing};
 use super::server::{Server, look};
 use super::types::{Snowflake, literal};
 use super::wire::Session;
@@ -21,21 +22,54 @@ pub(super) async fn check(server: &Server, needs: &[Need]) -> Vec<Finding> {
     };
     let mut findings = Vec::new();
     findings.extend(warehouse(server, &session));
+    let rights = match Rights::of(&session).await {
+        Ok(rights) => rights,
+        Err(error) => {
+            let why = format!("the rights of the role cannot be listed, so they are not checked: {error}");
+            findings.push(Finding::info("rights_unknown", why));
+            None
+        }
+    };
+    findings.extend(rights.iter().flat_map(|rights| of_connection(server, &session, rights)));
     if needs.iter().any(|need| matches!(need, Need::Write { .. })) && !server.write {
         findings.push(read_only(&server.name));
     }
     for need in needs {
         let found = match need {
             Need::Connect => Ok(Vec::new()),
-            Need::Read { source, columns } => read(server, &session, source, columns).await,
+            Need::Read { source, columns } => read(server, &session, source, columns, rights.as_ref()).await,
             Need::Write { relation, key, columns, mode } => {
-                write(server, &session, relation, &Wish { key: key.as_deref(), columns, mode: *mode }).await
+                let wish = Wish { key: key.as_deref(), columns, mode: *mode };
+                write(server, &session, relation, &wish, rights.as_ref()).await
             }
         };
-        findings.extend(found.unwrap_or_else(|error| vec![of_relation(&error)]));
+        findings.extend(found.unwrap_or_else(|error| closed(server, rights.as_ref(), need, &error)));
     }
+    let mut told = std::collections::BTreeSet::new();
+    // One GRANT mends what several needs miss.
+    findings.retain(|finding| {
+        let by_fix = finding.finding == "missing_right" && !finding.fix.is_empty();
+        told.insert((finding.finding.clone(), if by_fix { finding.fix.clone() } else { finding.why.clone() }))
+    });
     server.keep(session);
     findings
+}
+
+/// Why a relation is not there for us: the right on its database or schema, if that is what is missing.
+fn closed(server: &Server, rights: Option<&Rights>, need: &Need, error: &Error) -> Vec<Finding> {
+    let relation = match need {
+        Need::Read { source: Source::Relation(relation), .. } | Need::Write { relation, .. } => Some(relation),
+        Need::Connect | Need::Read { .. } => None,
+    };
+    let parts = relation.and_then(|relation| parts(server, relation).ok());
+    if let (ErrorKind::NotFound | ErrorKind::Forbidden, Some(rights), Some(parts)) = (error.kind, rights, parts) {
+        let found = of_reading(rights, &parts);
+        // With both of them in hand it may as well not exist: then the names near it help more.
+        if found.iter().any(|finding| !finding.fix.contains(" ON TABLE ")) {
+            return found;
+        }
+    }
+    vec![of_relation(error)]
 }
 
 /// Statements need a warehouse to run in; without one the session begins, and the first read fails.
@@ -54,12 +88,23 @@ fn warehouse(server: &Server, session: &Session) -> Option<Finding> {
     Some(Finding::critical("no_warehouse", why, fix))
 }
 
-async fn read(server: &Server, session: &Session, source: &Source, columns: &[String]) -> Result<Vec<Finding>> {
+async fn read(
+    server: &Server,
+    session: &Session,
+    source: &Source,
+    columns: &[String],
+    rights: Option<&Rights>,
+) -> Result<Vec<Finding>> {
     let shape = shape(server, session, source, false).await?;
     let known: Vec<&str> = shape.columns.iter().map(|column| column.name.as_str()).collect();
     let mut findings = missing_columns(columns, &known, &title(source));
     if let Source::Relation(relation) = source {
-        findings.extend(readable(server, session, relation, &shape.from).await?);
+        let listed = rights.map(|rights| Ok((rights, parts(server, relation)?))).transpose()?;
+        let exact = listed.map(|(rights, parts)| of_reading(rights, &parts)).unwrap_or_default();
+        match readable(server, session, relation, &shape.from).await? {
+            Some(_) if !exact.is_empty() => findings.extend(exact),
+            found => findings.extend(found),
+        }
     }
     if let Some(stream) = &shape.stream {
         if stream.stale {
@@ -89,7 +134,13 @@ async fn readable(server: &Server, session: &Session, relation: &Relation, from:
     }
 }
 
-async fn write(server: &Server, session: &Session, relation: &Relation, wish: &Wish<'_>) -> Result<Vec<Finding>> {
+async fn write(
+    server: &Server,
+    session: &Session,
+    relation: &Relation,
+    wish: &Wish<'_>,
+    rights: Option<&Rights>,
+) -> Result<Vec<Finding>> {
     let source = Source::Relation(relation.clone());
     let shape = match shape(server, session, &source, false).await {
         Ok(shape) => shape,
@@ -101,7 +152,12 @@ async fn write(server: &Server, session: &Session, relation: &Relation, wish: &W
     let slots: Vec<_> = shape.columns.iter().map(SourceColumn::slot).collect();
     // Snowflake enforces no key, so there is nothing to ask for: writes find duplicates by themselves.
     let unique: Vec<String> = wish.key.iter().map(|key| (*key).to_owned()).collect();
-    Ok(write_findings(&Snowflake, &Table { relation, kind: shape.kind, slots: &slots, unique: &unique }, wish))
+    let table = Table { relation, kind: shape.kind, slots: &slots, unique: &unique };
+    let mut findings = write_findings(&Snowflake, &table, wish);
+    if let Some(rights) = rights {
+        findings.extend(of_writing(rights, &parts(server, relation)?));
+    }
+    Ok(findings)
 }
 
 async fn missing(

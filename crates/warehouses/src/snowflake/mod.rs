@@ -16,6 +16,7 @@ mod order;
 mod outbox;
 mod read;
 mod records;
+mod rights;
 mod rows;
 mod server;
 pub mod setup;

@@ -18,7 +18,7 @@ struct Keys {
     dir: tempfile::TempDir,
 }
 
-fn openssl(dir: &Path, arguments: &[&str]) -> Vec<u8> {
+pub(super) fn openssl(dir: &Path, arguments: &[&str]) -> Vec<u8> {
     let run = Command::new("openssl").args(arguments).current_dir(dir).output();
     let run = run.expect("these tests make their keys with openssl: install it (apt-get install openssl)");
     assert!(run.status.success(), "openssl {arguments:?}: {}", String::from_utf8_lossy(&run.stderr));

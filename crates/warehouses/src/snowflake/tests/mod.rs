@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod logins;
+mod reach;
 mod results;
 #[path = "../../../tests/snowflake/stand_in.rs"]
 mod stand_in;
@@ -19,8 +20,12 @@ use super::server::{Rows, look};
 use super::wire::{Context, Credentials, Line, Patience, Session};
 
 /// Tests wait in milliseconds for what takes seconds outside.
-const SHORT: Patience =
-    Patience { attempts_max: 4, budget: Duration::from_secs(5), first_wait: Duration::from_millis(5) };
+const SHORT: Patience = Patience {
+    attempts_max: 4,
+    budget: Duration::from_secs(5),
+    first_wait: Duration::from_millis(5),
+    beat_max: Duration::from_secs(3600),
+};
 
 fn context(server: &StandIn, credentials: Credentials) -> Arc<Context> {
     let base = format!("http://127.0.0.1:{}", server.port);

@@ -20,13 +20,20 @@ pub(in crate::snowflake) struct Patience {
     pub(in crate::snowflake) budget: Duration,
     /// The wait before the second time; it doubles, with some chance in it.
     pub(in crate::snowflake) first_wait: Duration,
+    /// A session is told alive at least this often.
+    pub(in crate::snowflake) beat_max: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
         // A restart of a cloud's gateway takes some seconds. Past this the engine's own policy takes over, which knows
         // the lease and can give up for good.
-        Self { attempts_max: 7, budget: Duration::from_secs(40), first_wait: Duration::from_millis(250) }
+        Self {
+            attempts_max: 7,
+            budget: Duration::from_secs(40),
+            first_wait: Duration::from_millis(250),
+            beat_max: Duration::from_secs(3600),
+        }
     }
 }
 

@@ -17,8 +17,7 @@ use crate::snowflake::errors::Refusal;
 
 /// Master tokens live for four hours, unless the account says otherwise.
 const MASTER_S: u64 = 4 * 3600;
-/// A session is told alive at least this often, and at most.
-const BEAT_MAX: Duration = Duration::from_secs(3600);
+/// A session is told alive no more often than this.
 const BEAT_MIN: Duration = Duration::from_secs(60);
 
 /// Who logs in, and where to.
@@ -79,7 +78,8 @@ impl Session {
             holds: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         });
-        let beat = tokio::spawn(heartbeat(Arc::downgrade(&inner), every.clamp(BEAT_MIN, BEAT_MAX)));
+        let beat =
+            tokio::spawn(heartbeat(Arc::downgrade(&inner), every.max(BEAT_MIN).min(context.line.patience.beat_max)));
         Ok(Self { inner, info: data.session_info.unwrap_or_default(), beat })
     }
 
