@@ -18,6 +18,7 @@ import json
 import os
 import re
 import secrets
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -193,21 +194,24 @@ def envelope(data: dict) -> dict:
 
 
 storage: dict[str, object] = {}
+# Made once: a second maker would find that moto asks for proof by now.
+making = threading.Lock()
 
 
 def cloud_of(account: str, base: str):
     """The storage of an account, made when first needed."""
     name = next((name for name in ("azure", "gcs") if f"-on-{name}" in account), "s3")
-    if name not in storage:
-        if name == "gcs":
-            storage[name] = Google(base)
-        else:
-            kind, variable = (S3, "TIDEGATE_STORAGE_S3") if name == "s3" else (Azure, "TIDEGATE_STORAGE_AZURE")
-            endpoint = os.environ.get(variable)
-            if not endpoint:
-                raise Refused("000002", f"{variable} is not set: scripts/services starts the storage of stages", "0A000")
-            storage[name] = kind(endpoint)
-    return storage[name]
+    with making:
+        if name not in storage:
+            if name == "gcs":
+                storage[name] = Google(base)
+            else:
+                kind, variable = (S3, "TIDEGATE_STORAGE_S3") if name == "s3" else (Azure, "TIDEGATE_STORAGE_AZURE")
+                endpoint = os.environ.get(variable)
+                if not endpoint:
+                    raise Refused("000002", f"{variable} is not set: scripts/services starts the storage of stages", "0A000")
+                storage[name] = kind(endpoint)
+        return storage[name]
 
 
 # ---- statements
