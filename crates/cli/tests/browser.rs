@@ -1,4 +1,5 @@
 //! The pages of `serve` in a real browser: headless Chromium, driven over WebDriver. `scripts/services` brings both.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "browser/care.rs"]
 mod care;

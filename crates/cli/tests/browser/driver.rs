@@ -192,7 +192,7 @@ impl Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         if !self.session.is_empty() && !std::thread::panicking() {
-            self.call("DELETE", &self.session, &Value::Null);
+            self.call("DELETE", &self.session, &json!({}));
         }
         // Its browser ends with it.
         let _ = self.chromedriver.kill();

@@ -112,7 +112,7 @@ fn books(run: &RunAnswer) -> Markup {
                 @if let Some(ms) = run.warehouse_ms { span.soft { "warehouse " (duration(i64::try_from(ms).unwrap_or(i64::MAX))) } }
                 @if let Some(bytes) = run.bytes_billed { span.soft { (grouped(bytes)) " bytes billed" } }
             } }
-            div.scroll { table {
+            div.scroll tabindex="0" role="region" aria-label="Books" { table {
                 thead { tr { th scope="col" { "What" } th scope="col" { span.hidden-text { "Meaning" } }
                     @if both { th.num scope="col" { "To platform" } th.num scope="col" { "To warehouse" } } th.num scope="col" { @if both { "Sum" } @else { "Records" } } } }
                 tbody { @for (row, (what, meaning, many)) in sums.iter().enumerate() {

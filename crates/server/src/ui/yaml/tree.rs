@@ -111,7 +111,8 @@ pub(super) fn parse(text: &str) -> Result<Option<Node>> {
                 refuse_marks(anchor, tag.is_some())?;
                 let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
                 let data = Data::Scalar { text: value.into_owned(), plain: style == ScalarStyle::Plain, block };
-                Some(Node { start, end: tight(text, start, end), data })
+                let end = scalar_end(text, start, end, style);
+                Some(Node { start, end, data })
             }
             Event::SequenceStart(anchor, tag) => {
                 refuse_marks(anchor, tag.is_some())?;
@@ -125,7 +126,7 @@ pub(super) fn parse(text: &str) -> Result<Option<Node>> {
                 begin(&mut open, Node { start, end, data: Data::Map { entries: Vec::new(), flow } })?;
                 None
             }
-            Event::SequenceEnd | Event::MappingEnd => open.pop().map(|closed| close(closed, end)),
+            Event::SequenceEnd | Event::MappingEnd => open.pop().map(|closed| close(text, closed, end)),
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => None,
         };
         if let Some(node) = done {
@@ -150,21 +151,47 @@ fn refuse_marks(anchor: usize, tagged: bool) -> Result<()> {
     if anchor > 0 || tagged { Err(malformed("it has anchors or tags")) } else { Ok(()) }
 }
 
-/// A scalar ends where its text ends, whatever white space was read behind it.
-fn tight(text: &str, start: usize, end: usize) -> usize {
-    start + text[start..end.max(start)].trim_end().len()
+/// A scalar ends where its text ends, whatever white space and comments were read behind it.
+fn scalar_end(text: &str, start: usize, end: usize, style: ScalarStyle) -> usize {
+    let quote = match style {
+        ScalarStyle::SingleQuoted => b'\'',
+        ScalarStyle::DoubleQuoted => b'"',
+        ScalarStyle::Plain | ScalarStyle::Literal | ScalarStyle::Folded => {
+            return start + text[start..end.max(start)].trim_end().len();
+        }
+    };
+    let bytes = text.as_bytes();
+    let mut at = start + 1;
+    while let Some(byte) = bytes.get(at) {
+        match (*byte, quote) {
+            (b'\\', b'"') => at += 1,
+            // Two of them are one of the text.
+            (b'\'', b'\'') if bytes.get(at + 1) == Some(&b'\'') => at += 1,
+            (found, quote) if found == quote => return at + 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    end
 }
 
-fn close(closed: Open, end: usize) -> Node {
+/// A collection in brackets ends at the bracket, whatever was read behind it.
+fn flow_end(text: &str, behind: usize, end: usize, bracket: char) -> usize {
+    text[behind..].find(bracket).map_or(end, |at| behind + at + 1)
+}
+
+fn close(text: &str, closed: Open, end: usize) -> Node {
     let Open { mut node, children } = closed;
     let last = children.last().map_or(node.start, |child| child.end);
+    // An empty one begins with its bracket and ends with the other.
+    let behind = if children.is_empty() { node.start + 1 } else { last };
     match &mut node.data {
         Data::List { items, flow } => {
-            node.end = if *flow { end } else { last };
+            node.end = if *flow { flow_end(text, behind, end, ']') } else { last };
             *items = children;
         }
         Data::Map { entries, flow } => {
-            node.end = if *flow { end } else { last };
+            node.end = if *flow { flow_end(text, behind, end, '}') } else { last };
             let mut left = children.into_iter();
             while let (Some(key), Some(value)) = (left.next(), left.next()) {
                 entries.push((key, value));
