@@ -172,7 +172,8 @@ async fn fill(shop: &Workshop, sync: &Sync, platform: &dyn Platform) -> Result<F
     let mut stand_ins: Vec<(String, Value)> = Vec::new();
     let own = remembered.0.remove(sync.model.as_str()).unwrap_or_default();
     let mut filled = Filled::default();
-    let parents: BTreeSet<ModelName> = own_schema.references().cloned().filter(|parent| *parent != sync.model).collect();
+    let parents: BTreeSet<ModelName> =
+        own_schema.references().cloned().filter(|parent| *parent != sync.model).collect();
     for parent in parents {
         let schema = platform.model(&parent).await?;
         let mut records = remembered.0.remove(parent.as_str()).unwrap_or_default();
