@@ -69,6 +69,8 @@ pub enum Command {
     Undo(cmd::undo::Args),
     /// Read both sides back and report what differs from the ledger
     Verify(cmd::verify::Args),
+    /// Run a sync on a twin of its platform; write nothing of yours
+    Rehearse(cmd::rehearse::Args),
     /// Tell all about one record
     Why(cmd::why::Args),
     /// List conflicts, or decide one
@@ -97,6 +99,8 @@ pub enum Command {
     Forget(cmd::forget::Args),
     /// Look into the embedded customer store, or edit it
     Hub(cmd::hub::Args),
+    /// Serve a stand-in for a platform
+    Sandbox(cmd::sandbox::Args),
     /// Run syncs on their schedules
     Serve(cmd::serve::Args),
     /// Sign in to a connection with a browser (OAuth)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidegate_model::ports::{Cancel, Env, Listener, Memory, Platform, Warehouse};
-use tidegate_model::record::Fields;
+use tidegate_model::record::{Fields, Key, RemoteId};
 use tidegate_model::run::RunRecord;
 use tidegate_model::sync::{Direction, Sync, Target};
 use tidegate_model::value::Value;
@@ -69,6 +69,17 @@ pub struct RunOptions {
     pub force_guards: Vec<String>,
     /// Asks the run to stop.
     pub cancel: Cancel,
+}
+
+/// A record of the platform as the ledger remembers it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Known {
+    /// Its key.
+    pub key: Key,
+    /// The platform's id of it.
+    pub remote: Option<RemoteId>,
+    /// Its fields, as far as their values are kept.
+    pub fields: Fields,
 }
 
 /// One change of a plan, as it is printed and kept in a plan file.

@@ -8,12 +8,6 @@ use crate::app::Ending;
 /// Commands of later parts. Whatever stands behind them is taken, so that the answer is about the command.
 #[derive(Debug, Subcommand)]
 pub enum Later {
-    /// Run a plan on a twin (comes with a later part)
-    #[command(hide = true)]
-    Rehearse(Rest),
-    /// Serve a stand-in for a platform (comes with a later part)
-    #[command(hide = true)]
-    Sandbox(Rest),
     /// The container job (comes with a later part)
     #[command(hide = true)]
     BatchSync(Rest),
@@ -30,8 +24,6 @@ pub struct Rest {
 /// Says that the command comes later, and what there is today.
 pub fn run(later: &Later) -> Ending {
     let (name, today) = match later {
-        Later::Rehearse(_) => ("rehearse", "`tidegate plan SYNC` shows what a run would do"),
-        Later::Sandbox(_) => ("sandbox", "the embedded hub (`type: hub`) needs no account"),
         Later::BatchSync(_) => ("batch-sync", "`tidegate run` and `tidegate serve` run syncs"),
     };
     let error = Error::config(format!("`tidegate {name}` comes with a later part and is not in this build"));

@@ -90,6 +90,16 @@ pub fn run(app: &App, args: &Args) -> Ending {
     Ok(0)
 }
 
+/// A copy of a state in a new file that only its owner can read.
+pub async fn copied(url: &str, file: &Path) -> Result<(), Failure> {
+    make_private(file)?;
+    match url.strip_prefix("sqlite:") {
+        Some(state) => copy(Path::new(state), file)?,
+        None => drop(workshop::open_store(url).await?.copy_into(file).await?),
+    }
+    Ok(())
+}
+
 /// Copies the state; what is to be said of the key of its secrets, which is no part of a copy.
 fn backup(url: &str, file: &Path) -> Result<String, Failure> {
     make_private(file)?;

@@ -13,6 +13,7 @@ const COMMANDS: &[&str] = &[
     "run",
     "undo",
     "verify",
+    "rehearse",
     "why",
     "conflicts",
     "rejects",
@@ -27,6 +28,7 @@ const COMMANDS: &[&str] = &[
     "adopt",
     "forget",
     "hub",
+    "sandbox",
     "serve",
     "auth",
     "secrets",
@@ -59,11 +61,7 @@ fn the_help_of_every_command_starts_with_examples() {
 #[test]
 fn commands_of_later_parts_say_so() {
     let bench = Bench::new();
-    for (line, name) in [
-        ("rehearse companies", "rehearse"),
-        ("sandbox planhat --listen 127.0.0.1:1", "sandbox"),
-        ("batch-sync --connection-parameters {}", "batch-sync"),
-    ] {
+    for (line, name) in [("batch-sync --connection-parameters {}", "batch-sync")] {
         let words: Vec<&str> = line.split(' ').collect();
         bench.run(&words).expect(2).says(&[&format!("`tidegate {name}` comes with a later part"), "hint: today:"]);
     }

@@ -43,7 +43,7 @@ const UNSURE: &[&str] = &[
     "error_items: what stands in createdErrors and updatedErrors. `keys` (default): the item's keys and a message; `item`: the whole item and a message; `text`: the message alone.",
     "answer_keys: what insertsKeys and updatesKeys hold besides _id. `externalId` (default, as documented), or `all` keys that were sent.",
     "nonupdates_listed: whether records that changed nothing stand in updatesKeys. `yes` (default) or `no`.",
-    "unknown_id: what becomes of an item whose _id is not there. `insert` (default, as for other keys) or `error`.",
+    "unknown_id: what becomes of an item whose _id is not there. `insert` under a new _id (default, as for other keys), `error`, or `keep` (insert under this _id: how a rehearsal fills the twin; Planhat does not do that).",
     "custom: what becomes of a custom field that nobody defined. `keep` (default) or `drop`.",
     "strict: whether one bad item refuses the whole call with 400. `no` (default) or `yes`.",
     "activity_names: which names of the bulk shape link an event. `current` (default: euExtId, companyExternalId), `old` (id, cId) or `any`.",

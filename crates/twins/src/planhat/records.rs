@@ -207,7 +207,8 @@ fn upsert(db: &Transaction<'_>, at: i64, model: &Model, item: &Doc, knobs: &Knob
 
 fn insert(db: &Transaction<'_>, at: i64, model: &Model, item: &Doc, knobs: &Knobs) -> rusqlite::Result<Done> {
     let mut doc = Doc::new();
-    doc.insert("_id".to_owned(), Json::String(store::new_id(at)));
+    let given = text(item, "_id").filter(|_| knobs.choice("unknown_id", "insert") == "keep");
+    doc.insert("_id".to_owned(), Json::String(given.map_or_else(|| store::new_id(at), str::to_owned)));
     if let Err(why) = merge(db, model, &mut doc, item, knobs)? {
         return Ok(refused(false, why));
     }

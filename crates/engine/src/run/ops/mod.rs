@@ -3,6 +3,7 @@
 mod admin;
 mod apply;
 mod check;
+mod known;
 mod plan;
 mod retry;
 mod undo;

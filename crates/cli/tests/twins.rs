@@ -1,0 +1,13 @@
+//! The real binary against a twin: faults until it converges, `sandbox`, `rehearse`, an independent client.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code)]
+
+#[path = "e2e/bench.rs"]
+mod bench;
+#[path = "twins/client.rs"]
+mod client;
+#[path = "twins/faults.rs"]
+mod faults;
+#[path = "twins/lab.rs"]
+mod lab;
+#[path = "twins/rehearse.rs"]
+mod rehearse;
