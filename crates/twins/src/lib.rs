@@ -5,6 +5,7 @@
 //! of requests, the page. A platform's own behaviour is a [`Twin`] in a folder of its own. A twin shares no code with
 //! the connector that speaks to it: what the platform does is said twice, so that a misreading on one side shows.
 
+pub mod batch;
 pub mod frame;
 pub mod planhat;
 
