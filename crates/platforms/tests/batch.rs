@@ -290,7 +290,7 @@ async fn a_lost_answer_may_be_sent_again() {
     let script = vec![Step::next("POST", "/2.11", Fault::Lost)];
     let lab = lab(Knobs { script, ..quiet() }, json!({})).await;
     let once = Change { key: Key::new("a"), ..everything() };
-    assert_eq!(lab.batch.write(&ask(1), &[once.clone()]).await.unwrap_err().kind, ErrorKind::Lost);
+    assert_eq!(lab.batch.write(&ask(1), std::slice::from_ref(&once)).await.unwrap_err().kind, ErrorKind::Lost);
     let first = lab.attributes("a");
     lab.batch.write(&ask(1), &[once]).await.unwrap();
     assert_eq!((lab.attributes("a"), lab.held().len()), (first, 1), "the same profile, nothing twice");

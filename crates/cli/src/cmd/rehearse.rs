@@ -173,7 +173,7 @@ async fn fill(shop: &Workshop, sync: &Sync, platform: &dyn Platform) -> Result<F
     let own = remembered.0.remove(sync.model.as_str()).unwrap_or_default();
     let mut filled = Filled::default();
     let parents: BTreeSet<ModelName> =
-        own_schema.references().cloned().filter(|parent| *parent != sync.model).collect();
+        own_schema.references().filter(|&parent| *parent != sync.model).cloned().collect();
     for parent in parents {
         let schema = platform.model(&parent).await?;
         let mut records = remembered.0.remove(parent.as_str()).unwrap_or_default();
