@@ -262,9 +262,9 @@ impl ModelSchema {
     pub fn custom(&self, name: &str, logical: Type, address: bool) -> Option<FieldSchema> {
         let alike = |one: &FieldSchema| std::mem::discriminant(&one.logical) == std::mem::discriminant(&logical);
         let rules = self.customs.iter().find(|one| alike(one) && (one.name == ADDRESS) == address);
-        if rules.is_none() && logical == Type::Timestamp {
+        if rules.is_none() && logical == Type::Timestamp && !self.customs.is_empty() {
             // A platform that knows instants only: the time is read in the sync's zone.
-            return self.custom(name, Type::TimestampTz, address).filter(|_| !self.customs.is_empty());
+            return self.custom(name, Type::TimestampTz, address);
         }
         match rules {
             Some(rules) => Some(FieldSchema { name: name.to_owned(), logical, ..rules.clone() }),

@@ -3,6 +3,8 @@
 
 #[path = "serve/ending.rs"]
 mod ending;
+#[path = "serve/openapi.rs"]
+mod openapi;
 #[path = "serve/pages.rs"]
 mod pages;
 #[path = "serve/prometheus.rs"]

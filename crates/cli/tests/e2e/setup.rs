@@ -80,14 +80,17 @@ fn what_is_missing_is_said() {
         bench.run(&["setup", "snowflake", "--database", "a", "--schema", "s", "--public-key", "k.pub"]).expect(2);
     assert!(private.stderr.contains("private key") && !private.stderr.contains("hunter2"), "{}", private.stderr);
     bench.run(&["setup", "duckdb", "--access", "write"]).expect(2).says(&["comes with a later part", "hint: today:"]);
-    bench.run(&["setup", "bigquery", "--project", "p"]).expect(2).says(&["--dataset"]);
-    bench.run(&["setup", "bigquery", "--project", "p;q", "--dataset", "d"]).expect(2).says(&["no name of a project"]);
+    bench.run(&["setup", "bigquery", "--project-id", "p"]).expect(2).says(&["--dataset"]);
+    bench
+        .run(&["setup", "bigquery", "--project-id", "p;q", "--dataset", "d"])
+        .expect(2)
+        .says(&["no name of a project"]);
 }
 
 #[test]
 fn a_project_of_bigquery_is_set_up() {
     let bench = Bench::new();
-    let words = ["setup", "bigquery", "--project", "acme-data", "--dataset", "crm", "--access", "write"];
+    let words = ["setup", "bigquery", "--project-id", "acme-data", "--dataset", "crm", "--access", "write"];
     let done = bench.run(&words).expect(0);
     for text in
         ["gcloud services enable bigquery", "roles/bigquery.jobUser", "bq mk --dataset", "work_schema: TIDEGATE"]

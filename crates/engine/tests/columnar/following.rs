@@ -300,7 +300,8 @@ async fn a_stream_is_appended_once_wherever_it_dies() {
         assert_eq!(run.status, RunStatus::Succeeded, "{point} {after}: {run:#?}");
         assert_eq!((count(&bench, &sync).await, followed.waiting()), (40, 0), "{point} {after}");
     }
-    assert!(died > 15, "{died}");
+    // Every point is met at least once; a run of one page meets most of them no second time.
+    assert!(died >= 13, "{died}");
 }
 
 #[tokio::test]

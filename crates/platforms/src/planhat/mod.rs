@@ -1,9 +1,9 @@
 //! Planhat: customers, their people and contracts, and what they do.
 //!
 //! Records go by the bulk upsert (`PUT /<model>`, up to 5,000 at once), whose answer is turned into one outcome for
-//! each ([`answer`]). There is no list of changes: reading is a list of all, compared with the ledger. References are
-//! given and read as the parent's externalId ([`directory`]). Activities and metrics go to the analytics host, which
-//! acknowledges and no more ([`series`]). What is not known for certain of Planhat is an option with a careful
+//! each (`answer`). There is no list of changes: reading is a list of all, compared with the ledger. References are
+//! given and read as the parent's externalId (`directory`). Activities and metrics go to the analytics host, which
+//! acknowledges and no more (`series`). What is not known for certain of Planhat is an option with a careful
 //! default, and stands in docs/planhat.md.
 
 mod answer;

@@ -10,14 +10,14 @@ use crate::out::Object;
 /// What the set-up is to hold.
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Examples:
-  tidegate setup bigquery --project acme-data --dataset crm                  a service account that reads a dataset
-  tidegate setup bigquery --project acme-data --dataset crm --access write   and writes it
-  tidegate setup bigquery --project acme-data --dataset crm --auth oauth --member user:jo@acme.example
+  tidegate setup bigquery --project-id acme-data --dataset crm                  a service account that reads a dataset
+  tidegate setup bigquery --project-id acme-data --dataset crm --access write   and writes it
+  tidegate setup bigquery --project-id acme-data --dataset crm --auth oauth --member user:jo@acme.example
 ")]
 pub struct Args {
     /// The project that runs the queries and pays for them
     #[arg(long, value_name = "PROJECT")]
-    project: String,
+    project_id: String,
     /// A dataset that is read, or written (repeat it)
     #[arg(long, value_name = "DATASET", required = true)]
     dataset: Vec<String>,
@@ -64,7 +64,7 @@ enum Method {
 /// Prints the set-up. Nothing is connected to.
 pub fn run(app: &App, args: &Args) -> Result<()> {
     let setup = setup::setup(&Options {
-        project: args.project.clone(),
+        project: args.project_id.clone(),
         datasets: args.dataset.clone(),
         location: args.location.clone(),
         write: args.access == Access::Write,

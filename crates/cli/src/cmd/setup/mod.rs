@@ -18,7 +18,7 @@ use crate::out::{Object, Out};
   tidegate setup snowflake --database ANALYTICS --schema CRM             a user that reads a schema
   tidegate setup snowflake --connection lake --public-key keys/lake.pub  filled in from connections/lake.yaml
   tidegate setup snowflake --access write --database ANALYTICS --schema CRM --target CRM.SCORES
-  tidegate setup bigquery --project acme-data --dataset crm              a service account that reads a dataset
+  tidegate setup bigquery --project-id acme-data --dataset crm              a service account that reads a dataset
   tidegate setup batch-sync --project-key KEY --database ANALYTICS --table CRM.PROFILES --id-column CUSTOM_ID
 ")]
 pub struct Args {
