@@ -116,7 +116,7 @@ fn connections_are_opened_by_kind() {
     refused("sqlite", serde_json::json!({ "path": "x.db", "busy_timeout_ms": 50_000 }));
     refused("postgres", serde_json::json!({ "url": "postgres://u@h/d?sslmode=maybe" }));
     let names: Vec<&str> = kinds().iter().map(|kind| kind.name).collect();
-    assert_eq!(names, ["sqlite", "postgres", "snowflake"]);
+    assert_eq!(names, ["sqlite", "postgres", "snowflake", "bigquery"]);
     for kind in kinds() {
         assert_eq!(kind.schema["additionalProperties"], serde_json::json!(false), "{}", kind.name);
         assert!(!kind.promise.is_empty());

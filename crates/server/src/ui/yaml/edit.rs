@@ -295,7 +295,8 @@ schedule: { every: 1h }
                 vec![fields.clone(), Item(3)],
                 Some(json!({ "warehouse": "x", "platform": "y" })),
                 "to_platform\n",
-                "to_platform\n  - { warehouse: x, platform: y }\n",
+                // Quoted: older readers of YAML take a bare `y` for yes.
+                "to_platform\n  - { warehouse: x, platform: \"y\" }\n",
             ),
             (
                 vec![fields, Item(1)],
