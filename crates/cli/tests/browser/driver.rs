@@ -1,6 +1,6 @@
 //! As much of WebDriver as these tests need, over plain HTTP.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,32 +13,48 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// A browser with one window.
 pub struct Browser {
     chromedriver: Child,
+    /// The browser's own folder, whose path is in the arguments of each of its processes.
+    profile: tempfile::TempDir,
     port: u16,
     session: String,
 }
 
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
+/// The port that chromedriver chose for itself: one that we had looked for could be another test's by now.
+fn port_of(chromedriver: &mut Child) -> u16 {
+    let said = std::io::BufReader::new(chromedriver.stdout.take().expect("its output"));
+    let mut before = Vec::new();
+    for line in said.lines() {
+        let line = line.expect("text");
+        if let Some(port) = line.split("successfully on port ").nth(1) {
+            return port.trim_end_matches('.').parse().expect("a port");
+        }
+        before.push(line);
+    }
+    panic!("chromedriver does not start:\n{}", before.join("\n"));
 }
 
 impl Browser {
     /// Opens one, as wide and in such colours.
     pub fn open(width: u32, height: u32, dark: bool) -> Self {
-        let port = free_port();
-        let chromedriver = Command::new("chromedriver")
-            .arg(format!("--port={port}"))
-            .stdout(Stdio::null())
+        let mut chromedriver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .expect("chromedriver, which `scripts/services start` installs");
-        let mut browser = Self { chromedriver, port, session: String::new() };
-        let began = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(began.elapsed() < PATIENCE, "chromedriver does not listen");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let args = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"];
+        let port = port_of(&mut chromedriver);
+        let profile = tempfile::tempdir().expect("a folder");
+        let folder = format!("--user-data-dir={}", profile.path().display());
+        let mut browser = Self { chromedriver, profile, port, session: String::new() };
+        let args = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-breakpad",
+            "--hide-scrollbars",
+            &folder,
+        ];
         let wanted = json!({ "capabilities": { "alwaysMatch": {
             "goog:chromeOptions": { "args": args },
             "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" }
@@ -194,8 +210,25 @@ impl Drop for Browser {
         if !self.session.is_empty() && !std::thread::panicking() {
             self.call("DELETE", &self.session, &json!({}));
         }
-        // Its browser ends with it.
         let _ = self.chromedriver.kill();
         let _ = self.chromedriver.wait();
+        // A session that was not ended leaves its browser behind, in a process group of its own.
+        for pid in using(self.profile.path()) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
     }
+}
+
+/// The processes that were started with a path in their arguments.
+fn using(folder: &std::path::Path) -> Vec<rustix::process::Pid> {
+    let folder = folder.as_os_str().as_encoded_bytes();
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes
+        .filter_map(|process| {
+            let pid = process.file_name().to_str()?.parse().ok()?;
+            let arguments = std::fs::read(process.path().join("cmdline")).ok()?;
+            let ours = arguments.windows(folder.len()).any(|part| part == folder);
+            ours.then(|| rustix::process::Pid::from_raw(pid)).flatten()
+        })
+        .collect()
 }
