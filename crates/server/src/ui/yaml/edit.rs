@@ -292,11 +292,17 @@ schedule: { every: 1h }
             (vec![fields.clone(), Item(2), Key("warehouse")], None, "- warehouse: arr\n    platform", "- platform"),
             (vec![fields.clone(), Item(2), Key("direction")], None, "    direction: to_platform\n", ""),
             (
-                vec![fields, Item(3)],
+                vec![fields.clone(), Item(3)],
                 Some(json!({ "warehouse": "x", "platform": "y" })),
                 "to_platform\n",
                 // Quoted: older readers of YAML take a bare `y` for yes.
                 "to_platform\n  - { warehouse: x, platform: \"y\" }\n",
+            ),
+            (
+                vec![fields, Item(1)],
+                None,
+                "  - { warehouse: phase,   platform: phase,   map: { trial: Trial } }   # trial is special\n",
+                "",
             ),
         ] {
             assert_eq!(after(&path, value), SYNC.replacen(old, new, 1), "{path:?}");
