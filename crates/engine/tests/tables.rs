@@ -23,6 +23,8 @@ mod first_sight;
 mod guards;
 #[path = "tables/history.rs"]
 mod history;
+#[path = "tables/keys.rs"]
+mod keys;
 #[path = "tables/leases.rs"]
 mod leases;
 #[path = "tables/limits.rs"]

@@ -16,6 +16,7 @@ use crate::plan::reconcile::{Look, Seen, SideRow};
 
 use super::context::Ctx;
 use super::detect::{Plan, Reading};
+use super::folded;
 use super::retry;
 use super::rows::{Keyed, Layout};
 
@@ -262,12 +263,17 @@ pub(crate) async fn read_warehouse(ctx: &Ctx, keys: &[Key]) -> Result<HashMap<Ke
     let columns = layout.columns();
     let (source, timezone) = (&ctx.sync.source, &ctx.sync.timezone);
     let fetch = || ctx.job.warehouse.fetch(source, &columns, &layout.key, keys, timezone);
-    let page = retry::again(&ctx.engine, &ctx.options.cancel, fetch).await?;
-    let page = keyed(&layout, page)?;
-    for row in 0..page.len() {
-        if let Some(key) = page.key(row) {
-            let entry = found.entry(Key::new(key));
-            entry.and_modify(|(_, copies)| *copies += 1).or_insert_with(|| (page.row(&layout, row), 1));
+    let pages = match ctx.key_rule()? {
+        Some(rule) => folded::rows(ctx, keys, &columns, &rule).await?,
+        None => vec![retry::again(&ctx.engine, &ctx.options.cancel, fetch).await?],
+    };
+    for page in pages {
+        let page = keyed(&layout, page)?;
+        for row in 0..page.len() {
+            if let Some(key) = page.key(row) {
+                let entry = found.entry(Key::new(key));
+                entry.and_modify(|(_, copies)| *copies += 1).or_insert_with(|| (page.row(&layout, row), 1));
+            }
         }
     }
     Ok(found)

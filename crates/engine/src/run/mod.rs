@@ -7,6 +7,7 @@ mod context;
 mod cursor;
 mod deliver;
 mod detect;
+mod folded;
 mod history;
 mod judged;
 mod keyed;

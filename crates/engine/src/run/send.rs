@@ -1,9 +1,9 @@
 //! Sending a batch: the calls, the retries, the splitting. One outcome per change comes back, whatever happens.
 
-use tidegate_model::change::{Change, FieldReject, Outcome};
+use tidegate_model::change::{Action, Change, FieldReject, Outcome};
 use tidegate_model::error::{Error, ErrorKind, Result};
 use tidegate_model::ports::WriteAsk;
-use tidegate_model::record::RecordRef;
+use tidegate_model::record::{Key, RecordRef};
 use tidegate_model::span::OpId;
 use tidegate_model::sync::Target;
 
@@ -11,7 +11,7 @@ use crate::plan::reconcile::SideRow;
 
 use super::context::Ctx;
 use super::looks::read_platform;
-use super::{pace, retry};
+use super::{folded, pace, retry};
 
 /// Most calls that one batch may take while a bad record is searched in it.
 const SPLITS_MAX: u32 = 64;
@@ -163,6 +163,8 @@ impl Sending<'_> {
                 let tidegate_model::schema::Source::Relation(relation) = &ctx.sync.source else {
                     return Err(Error::config("a query cannot be written").hint("name a table instead of `query:`"));
                 };
+                let standing = standing(ctx, batch).await?;
+                let batch = standing.as_deref().unwrap_or(batch);
                 ctx.job.warehouse.write(relation, &ctx.sync.key.warehouse, batch, op, &ctx.fence).await?
             }
         };
@@ -204,6 +206,22 @@ impl Sending<'_> {
         self.part(changes, left, &format!("{op}l"), outcomes).await?;
         self.part(changes, right, &format!("{op}r"), outcomes).await
     }
+}
+
+/// Changes of rows that are there, by their keys as they stand in the warehouse; `None` where that is what they are.
+async fn standing(ctx: &Ctx, batch: &[Change]) -> Result<Option<Vec<Change>>> {
+    let Some(rule) = ctx.key_rule()? else { return Ok(None) };
+    let there = batch.iter().filter(|change| change.action != Action::Create);
+    let keys: Vec<Key> = there.map(|change| change.key.clone()).collect();
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    let stand = folded::as_they_stand(ctx, &keys, &rule).await?;
+    let named = |change: &Change| {
+        let key = stand.get(&change.key).filter(|_| change.action != Action::Create);
+        Change { key: key.unwrap_or(&change.key).clone(), ..change.clone() }
+    };
+    Ok(Some(batch.iter().map(named).collect()))
 }
 
 /// Puts answers in their places; the ones to be asked again come back.

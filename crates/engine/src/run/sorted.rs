@@ -1,7 +1,7 @@
 //! Sorting on disk: rows whose order could not be pushed down are spooled in sorted runs and merged.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -133,28 +133,49 @@ impl Merged {
     }
 }
 
+/// Rows as they were spooled, as a page again.
+fn page_of(columns: &[(String, Type)], mut next: impl FnMut() -> Result<Option<Spooled>>) -> Result<Option<Page>> {
+    let mut builder = PageBuilder::new(columns);
+    let mut misfits = Vec::new();
+    while builder.rows() < PAGE_ROWS {
+        let Some(row) = next()? else { break };
+        for (column, rule, reason) in row.misfits {
+            misfits.push(Misfit { row: builder.rows(), column, rule: rule_name(&rule), reason });
+        }
+        row.values.iter().for_each(|value| builder.push(value));
+        builder.end_row();
+    }
+    if builder.rows() == 0 {
+        return Ok(None);
+    }
+    let mut page = builder.take()?;
+    page.misfits.append(&mut misfits);
+    page.misfits.sort_by_key(|misfit| (misfit.row, misfit.column));
+    Ok(Some(page))
+}
+
+/// The rows of a page whose key is one of these, the key's column replaced by the canonical key.
+pub(crate) fn only(page: &Page, rule: &KeyRule, wanted: &HashSet<&Key>) -> Result<Option<Page>> {
+    let rows = (0..page.len()).filter(|row| {
+        let key = rule.key(value_at(&page.rows, rule.column, *row));
+        key.is_some_and(|key| wanted.contains(&key))
+    });
+    let mut rows = rows.map(|row| spool_row(page, row, rule));
+    page_of(&columns_of(page, rule)?, || Ok(rows.next()))
+}
+
 #[async_trait]
 impl PageStream for Merged {
     async fn next(&mut self) -> Result<Option<Page>> {
-        let mut builder = PageBuilder::new(&self.columns);
-        let mut misfits = Vec::new();
-        while builder.rows() < PAGE_ROWS {
-            let Some(Reverse((_, run))) = self.heads.pop() else { break };
-            let Some(row) = self.rows[run].take() else { continue };
+        let columns = std::mem::take(&mut self.columns);
+        let page = page_of(&columns, || {
+            let Some(Reverse((_, run))) = self.heads.pop() else { return Ok(None) };
+            let row = self.rows[run].take();
             self.pull(run)?;
-            for (column, rule, reason) in row.misfits {
-                misfits.push(Misfit { row: builder.rows(), column, rule: rule_name(&rule), reason });
-            }
-            row.values.iter().for_each(|value| builder.push(value));
-            builder.end_row();
-        }
-        if builder.rows() == 0 {
-            return Ok(None);
-        }
-        let mut page = builder.take()?;
-        page.misfits.append(&mut misfits);
-        page.misfits.sort_by_key(|misfit| (misfit.row, misfit.column));
-        Ok(Some(page))
+            Ok(row)
+        });
+        self.columns = columns;
+        page
     }
 }
 

@@ -9,16 +9,17 @@ use tidegate_model::change::FieldReject;
 
 use super::lookup::{Lookups, Person};
 use super::rows::{Context, Rows, moment, number, text};
+use super::table::{self, Columns};
 use super::{ACTIVITY, Taken};
 use crate::hub::cell::{CellRef, Kind};
-use crate::hub::db::{NewRows, Session, Target};
-use crate::hub::frame::{Cells, Frame};
+use crate::hub::db::Session;
+use crate::hub::frame::Cells;
 
 const FIELDS: [&str; 9] =
     ["companyExternalId", "companyId", "email", "externalId", "action", "weight", "count", "date", "info"];
 
 #[derive(Default)]
-struct Columns {
+struct Filled {
     sync: Int64Builder,
     key: StringBuilder,
     company: Int64Builder,
@@ -30,7 +31,19 @@ struct Columns {
     info: StringBuilder,
 }
 
-impl Columns {
+impl Columns for Filled {
+    const TABLE: &'static str = "hub_activity";
+    const KINDS: &'static [(&'static str, Kind)] = &[
+        ("sync", Kind::Int),
+        ("key", Kind::Text),
+        ("company", Kind::Int),
+        ("enduser", Kind::Int),
+        ("action", Kind::Int),
+        ("weight", Kind::Dec),
+        ("times", Kind::Int),
+        ("at", Kind::Int),
+        ("info", Kind::Text),
+    ];
     fn cells(mut self) -> Vec<Cells> {
         vec![
             Cells::Int(self.sync.finish()),
@@ -44,17 +57,6 @@ impl Columns {
             Cells::Text(self.info.finish()),
         ]
     }
-    fn targets() -> Vec<Target> {
-        let kind = |name: &str| match name {
-            "key" | "info" => Kind::Text,
-            "weight" => Kind::Dec,
-            _ => Kind::Int,
-        };
-        ["sync", "key", "company", "enduser", "action", "weight", "times", "at", "info"]
-            .iter()
-            .map(|name| Target::new(*name, kind(name)))
-            .collect()
-    }
 }
 
 /// Loads a page; the rows that were taken, and which of them were there already.
@@ -66,25 +68,7 @@ pub fn page(
 ) -> Result<(Vec<Taken>, Vec<usize>)> {
     rows.only(ACTIVITY, &FIELDS)?;
     look_up(session, lookups, rows)?;
-    let mut columns = Columns::default();
-    let mut taken = Vec::with_capacity(rows.count as usize);
-    let mut rejected = Vec::new();
-    for row in 0..rows.count {
-        match one(lookups, rows, context, row, &mut columns) {
-            Ok(one) => taken.push(one),
-            Err(why) => rejected.push((row, why)),
-        }
-    }
-    rows.rejected = rejected;
-    let numbers: Vec<u32> = (0..taken.len() as u32).collect();
-    let frame = Frame { columns: columns.cells(), rows: &numbers };
-    let mut known = Vec::new();
-    let targets = Columns::targets();
-    let ask = NewRows { table: "hub_activity", columns: &targets, key: &[0, 1], load: context.load };
-    if !taken.is_empty() {
-        session.insert_new(&ask, &frame, &mut known)?;
-    }
-    Ok((taken, known))
+    table::load(session, rows, context, |rows, row, filled| one(lookups, rows, context, row, filled))
 }
 
 /// A mail address in its normal form.
@@ -162,11 +146,8 @@ fn one(
     rows: &Rows,
     context: &Context,
     row: u32,
-    columns: &mut Columns,
+    columns: &mut Filled,
 ) -> std::result::Result<Taken, FieldReject> {
-    if let Some(why) = rows.misfit(row) {
-        return Err(why);
-    }
     let key = rows.key(row)?;
     let named = company(lookups, rows, row)?;
     let person = person(lookups, rows, row, named)?;

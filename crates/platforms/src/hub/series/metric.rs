@@ -9,15 +9,16 @@ use tidegate_model::change::FieldReject;
 
 use super::lookup::Lookups;
 use super::rows::{Context, Rows, moment, number, text};
+use super::table::{self, Columns};
 use super::{METRIC, MODELS, Taken};
 use crate::hub::cell::{CellRef, Kind};
-use crate::hub::db::{NewRows, Session, Target};
-use crate::hub::frame::{Cells, Frame};
+use crate::hub::db::Session;
+use crate::hub::frame::Cells;
 
 const FIELDS: [&str; 5] = ["dimensionId", "value", "model", "externalId", "date"];
 
 #[derive(Default)]
-struct Columns {
+struct Filled {
     sync: Int64Builder,
     key: StringBuilder,
     model: Int64Builder,
@@ -27,7 +28,17 @@ struct Columns {
     at: Int64Builder,
 }
 
-impl Columns {
+impl Columns for Filled {
+    const TABLE: &'static str = "hub_metric";
+    const KINDS: &'static [(&'static str, Kind)] = &[
+        ("sync", Kind::Int),
+        ("key", Kind::Text),
+        ("model", Kind::Int),
+        ("entity", Kind::Int),
+        ("dimension", Kind::Int),
+        ("value", Kind::Dec),
+        ("at", Kind::Int),
+    ];
     fn cells(mut self) -> Vec<Cells> {
         vec![
             Cells::Int(self.sync.finish()),
@@ -38,17 +49,6 @@ impl Columns {
             Cells::Text(self.value.finish()),
             Cells::Int(self.at.finish()),
         ]
-    }
-    fn targets() -> Vec<Target> {
-        let kind = |name: &str| match name {
-            "key" => Kind::Text,
-            "value" => Kind::Dec,
-            _ => Kind::Int,
-        };
-        ["sync", "key", "model", "entity", "dimension", "value", "at"]
-            .iter()
-            .map(|name| Target::new(*name, kind(name)))
-            .collect()
     }
 }
 
@@ -61,25 +61,7 @@ pub fn page(
 ) -> Result<(Vec<Taken>, Vec<usize>)> {
     rows.only(METRIC, &FIELDS)?;
     look_up(session, lookups, rows)?;
-    let mut columns = Columns::default();
-    let mut taken = Vec::with_capacity(rows.count as usize);
-    let mut rejected = Vec::new();
-    for row in 0..rows.count {
-        match one(lookups, rows, context, row, &mut columns) {
-            Ok(one) => taken.push(one),
-            Err(why) => rejected.push((row, why)),
-        }
-    }
-    rows.rejected = rejected;
-    let numbers: Vec<u32> = (0..taken.len() as u32).collect();
-    let frame = Frame { columns: columns.cells(), rows: &numbers };
-    let mut known = Vec::new();
-    let targets = Columns::targets();
-    let ask = NewRows { table: "hub_metric", columns: &targets, key: &[0, 1], load: context.load };
-    if !taken.is_empty() {
-        session.insert_new(&ask, &frame, &mut known)?;
-    }
-    Ok((taken, known))
+    table::load(session, rows, context, |rows, row, filled| one(lookups, rows, context, row, filled))
 }
 
 /// The model that a row is about: its name in the hub, and its number.
@@ -113,11 +95,8 @@ fn one(
     rows: &Rows,
     context: &Context,
     row: u32,
-    columns: &mut Columns,
+    columns: &mut Filled,
 ) -> std::result::Result<Taken, FieldReject> {
-    if let Some(why) = rows.misfit(row) {
-        return Err(why);
-    }
     let missing = |name: &str| FieldReject::field(name, "required", format!("{name} is needed and may not be empty"));
     let key = rows.key(row)?;
     let (name, model) = model(rows, row)?;

@@ -14,6 +14,7 @@ mod activity;
 mod lookup;
 mod metric;
 mod rows;
+mod table;
 
 use tidegate_model::change::FieldReject;
 use tidegate_model::page::Page;

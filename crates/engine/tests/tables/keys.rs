@@ -1,0 +1,67 @@
+//! Keys that change on their way: a transform, or the form in which the platform keeps them.
+
+use tidegate_model::sync::Deletes;
+use tidegate_model::sync::Direction::Both;
+use tidegate_model::transform::Transform;
+use tidegate_testkit::sim::drive;
+
+use crate::bench::{Bench, sync, text};
+
+fn lowered() -> Bench {
+    let mut sync = sync(&[("name", Both)]);
+    sync.key.transform = vec![Transform::Lower];
+    let mut bench = Bench::new(sync);
+    bench.warehouse.insert(Some("Ada"), &[("name", text("x"))]);
+    bench.ok();
+    assert_eq!(bench.platform.get("ada", "name"), Some(text("x")));
+    bench
+}
+
+#[test]
+fn an_edit_goes_back_to_the_row_it_came_from() {
+    let mut bench = lowered();
+    bench.platform.set("ada", "name", text("y"));
+    bench.ok();
+    assert_eq!(bench.warehouse.rows().len(), 1, "{:?}", bench.warehouse.rows());
+    assert_eq!(bench.warehouse.get("Ada", "name"), Some(text("y")));
+    bench.quiet();
+}
+
+#[test]
+fn what_is_gone_at_the_platform_goes_from_the_row_it_came_from() {
+    let mut bench = lowered();
+    bench.sync.deletes = Deletes::Propagate;
+    bench.warehouse.insert(Some("Bob"), &[("name", text("b"))]);
+    bench.ok();
+    bench.platform.delete("ada");
+    let books = bench.ok();
+    assert_eq!(books.to_warehouse.deleted, 1, "{books:?}");
+    assert_eq!(bench.warehouse.rows().keys().collect::<Vec<_>>(), ["Bob"]);
+    bench.quiet();
+}
+
+#[test]
+fn an_undo_finds_the_row() {
+    let mut bench = lowered();
+    bench.platform.set("ada", "name", text("y"));
+    bench.ok();
+    let run = bench.runs.last().expect("a run").run.clone();
+    let (engine, job) = (bench.engine(), bench.job());
+    drive(&bench.world, engine.undo(&job, &run)).expect("undone");
+    assert_eq!(bench.warehouse.get("Ada", "name"), Some(text("x")));
+    assert_eq!(bench.warehouse.rows().len(), 1);
+}
+
+#[test]
+fn new_records_stand_in_the_canonical_form() {
+    let mut bench = lowered();
+    bench.platform.insert("eve", &[("name", text("e"))]);
+    bench.ok();
+    assert_eq!(bench.warehouse.get("eve", "name"), Some(text("e")));
+    bench.platform.set("eve", "name", text("f"));
+    bench.platform.set("ada", "name", text("z"));
+    bench.ok();
+    assert_eq!(bench.warehouse.get("eve", "name"), Some(text("f")));
+    assert_eq!(bench.warehouse.get("Ada", "name"), Some(text("z")));
+    bench.quiet();
+}
