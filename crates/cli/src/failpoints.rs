@@ -1,6 +1,7 @@
 //! Stops the process at a named point, for the tests that kill tidegate between every pair of its steps.
 //!
 //! `TIDEGATE_FAILPOINT=name[:n]` kills this process with SIGKILL at the n-th hit of the point (default the first);
+//! `TIDEGATE_FAILPOINT=stop@name[:n]` stops it there with SIGSTOP instead, until somebody sends SIGCONT;
 //! `TIDEGATE_FAILPOINT_LOG=FILE` appends the name of each point that is hit. In builds without the feature
 //! `failpoints` none of this exists.
 
@@ -9,9 +10,12 @@ use std::io::Write;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::process::{Signal, getpid, kill_process};
+
 struct Wish {
     name: String,
     hits: u64,
+    signal: Signal,
 }
 
 static WISH: OnceLock<Option<Wish>> = OnceLock::new();
@@ -22,8 +26,12 @@ pub fn install() {
     let log = std::env::var_os("TIDEGATE_FAILPOINT_LOG").is_some();
     let wish = WISH.get_or_init(|| {
         let text = std::env::var("TIDEGATE_FAILPOINT").ok()?;
-        let (name, hits) = text.split_once(':').unwrap_or((&text, "1"));
-        Some(Wish { name: name.to_owned(), hits: hits.parse().unwrap_or(1) })
+        let (signal, point) = match text.strip_prefix("stop@") {
+            Some(point) => (Signal::STOP, point),
+            None => (Signal::KILL, text.as_str()),
+        };
+        let (name, hits) = point.split_once(':').unwrap_or((point, "1"));
+        Some(Wish { name: name.to_owned(), hits: hits.parse().unwrap_or(1), signal })
     });
     if log || wish.is_some() {
         tidegate_model::failpoint::install(hit);
@@ -39,12 +47,15 @@ fn hit(name: &'static str) {
     }
     let Some(Some(wish)) = WISH.get() else { return };
     if wish.name == name && SEEN.fetch_add(1, Ordering::SeqCst) + 1 == wish.hits {
-        if let Err(error) = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL) {
-            crate::out::say(&format!("failpoints: cannot kill this process: {error}"));
+        if let Err(error) = kill_process(getpid(), wish.signal) {
+            crate::out::say(&format!("failpoints: cannot signal this process: {error}"));
         }
-        // The signal is on its way; nothing may happen after the point.
-        loop {
-            std::thread::park();
+        // The signal is on its way; nothing may happen between the point and it.
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        if wish.signal == Signal::KILL {
+            loop {
+                std::thread::park();
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use tidegate_model::ports::ProcessId;
 use tidegate_model::record::Key;
 use tidegate_model::run::RunRecord;
 use tidegate_model::sync::{Direction, Sync as SyncSpec};
-use tidegate_model::{Error, Result};
+use tidegate_model::{Error, ErrorKind, Result};
 use tidegate_server::desk::{StartAsk, Way};
 use tidegate_server::{ConnectionSwitch, RunAsk, Runner, SyncInfo};
 
@@ -155,8 +155,16 @@ impl Runner for Live {
 async fn work(shop: &Workshop, ask: &RunAsk) -> Result<RunRecord> {
     let wishes: StartAsk = serde_json::from_str(&ask.wishes)
         .map_err(|error| Error::internal("what was asked for in the queue cannot be read").cause(error))?;
-    let job = shop.job(&ask.sync).await.map_err(first)?;
     let options = options(ask, &wishes);
+    let job = match shop.job(&ask.sync).await.map_err(first) {
+        Ok(job) => job,
+        // Somebody asked for a run, or the schedule did: that it was refused belongs among the sync's runs.
+        Err(error) if error.kind != ErrorKind::Locked => {
+            let hash = config_hash(&shop.project, &ask.sync);
+            return shop.engine.refused(&ask.sync, &hash, &options, &error).await;
+        }
+        Err(error) => return Err(error),
+    };
     let ran = if wishes.retry {
         let key = wishes.key.as_deref().map(Key::new);
         shop.engine.retry(&job, key.as_ref(), &options).await?

@@ -10,12 +10,27 @@ mod attacks;
 #[path = "e2e/bench.rs"]
 #[allow(dead_code, reason = "the workbench of the other tests, of which these use a part")]
 mod bench;
+#[path = "api/crew.rs"]
+mod crew;
 #[path = "api/files.rs"]
 mod files;
+#[path = "api/fleet.rs"]
+mod fleet;
 #[path = "api/fuzz.rs"]
 mod fuzz;
+#[path = "api/operate.rs"]
+mod operate;
+#[path = "api/scale.rs"]
+mod scale;
 #[path = "api/server.rs"]
 mod server;
 #[cfg(feature = "failpoints")]
+#[path = "api/stalled.rs"]
+mod stalled;
+#[path = "api/tls.rs"]
+mod tls;
+#[cfg(feature = "failpoints")]
 #[path = "api/workers.rs"]
 mod workers;
+#[path = "api/yaml.rs"]
+mod yaml;

@@ -7,5 +7,9 @@ mod care;
 mod driver;
 #[path = "browser/flows.rs"]
 mod flows;
+#[path = "browser/identity.rs"]
+mod identity;
 #[path = "browser/rig.rs"]
 mod rig;
+#[path = "browser/sign_in.rs"]
+mod sign_in;

@@ -38,6 +38,20 @@ impl Targets {
         Ok(())
     }
 
+    /// Refuses an address whose name leads inside now. A name that leads nowhere is let through: so is nothing else then.
+    ///
+    /// # Errors
+    /// A name of which an address is inside this network.
+    pub async fn check_name(&self, url: &str) -> Result<()> {
+        let parsed = Url::parse(url).ok();
+        let named = parsed.as_ref().and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
+        let Some((host, port)) = named.filter(|(host, _)| !self.allows(host)) else { return Ok(()) };
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let found = tokio::net::lookup_host((bare, port)).await;
+        let inside = found.is_ok_and(|mut found| found.any(|address| !is_public(address.ip())));
+        if inside { Err(refused(host)) } else { Ok(()) }
+    }
+
     fn allows(&self, host: &str) -> bool {
         let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
         self.allowed.contains(&host)

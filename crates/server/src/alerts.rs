@@ -8,7 +8,9 @@ use serde_json::{Value as Json, json};
 use tidegate_model::secret::Secret;
 use tidegate_model::{Instant, Result};
 use tidegate_net::http::Http;
+use tidegate_net::oauth::Vault;
 use tidegate_net::targets::Targets;
+use tokio::sync::mpsc;
 
 use crate::ports::StateView;
 
@@ -18,6 +20,11 @@ const TRIES: u32 = 4;
 const WAIT: Duration = Duration::from_secs(1);
 /// A receiver that does not answer within this time is away.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The right to tell ends by itself after this time, should its holder die: later than all tries.
+const CLAIM: Duration = Duration::from_secs(120);
+/// Messages that wait for their receiver.
+const WAITING_MAX: usize = 1_000;
 
 /// What is told of a sync.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,22 +58,60 @@ impl Alerts {
         Ok(Self { to, pages })
     }
 
-    /// Tells it, if that is a change: what was told last stands in the state, for all processes and the next start.
-    pub(crate) async fn tell(&self, state: &dyn StateView, news: News, now: Instant) -> Result<()> {
-        let Some((url, client)) = &self.to else { return Ok(()) };
-        let name = format!("alert:{}", news.sync);
-        let before = state.settings(&name).await?.get(&name).is_some_and(|text| text == "failing");
-        if before == news.failing {
-            return Ok(());
+    /// Begins to deliver, in the order in which it is told. What was delivered last stands in the state, for all
+    /// processes and the next start.
+    pub(crate) fn begin(self, state: Arc<dyn StateView>, claims: Arc<dyn Vault>, holder: String) -> Courier {
+        if self.to.is_none() {
+            return Courier(None);
         }
-        // Noted before it is sent: a message too few is in the log, one too many wakes people.
-        state.set_setting(&name, news.failing.then_some("failing")).await?;
-        let (url, client, body) = (url.clone(), client.clone(), self.body(&news, now));
-        tokio::spawn(async move { send(&client, &url, &body, &news.sync).await });
-        Ok(())
+        let (tell, mut told) = mpsc::channel::<(News, Instant)>(WAITING_MAX);
+        tokio::spawn(async move {
+            while let Some((news, at)) = told.recv().await {
+                if let Err(error) = self.carry(state.as_ref(), claims.as_ref(), &holder, &news, at).await {
+                    let sync = news.sync.as_str();
+                    tracing::warn!(
+                        sync,
+                        code = error.code(),
+                        "{sync}: the state could not say whether an alert is due: {error}"
+                    );
+                }
+            }
+        });
+        Courier(Some(tell))
     }
 
-    fn body(&self, news: &News, now: Instant) -> Arc<Json> {
+    /// Delivers it if that is a change. It counts as told once it was taken: what could not be delivered is told anew by
+    /// the sync's next run that ends the same way.
+    async fn carry(
+        &self,
+        state: &dyn StateView,
+        claims: &dyn Vault,
+        holder: &str,
+        news: &News,
+        at: Instant,
+    ) -> Result<()> {
+        let Some((url, client)) = &self.to else { return Ok(()) };
+        let name = format!("alert:{}", news.sync);
+        let claim = format!("alert_at_work.{}", news.sync);
+        if told(state, &name).await? == news.failing {
+            return Ok(());
+        }
+        // One process at a time: two that saw the same change would both tell it.
+        while !claims.claim(&claim, holder, CLAIM).await? {
+            tokio::time::sleep(WAIT).await;
+        }
+        let done = async {
+            if told(state, &name).await? != news.failing && send(client, url, &self.body(news, at), &news.sync).await {
+                state.set_setting(&name, news.failing.then_some("failing")).await?;
+            }
+            Ok(())
+        };
+        let done = done.await;
+        claims.release(&claim, holder).await?;
+        done
+    }
+
+    fn body(&self, news: &News, now: Instant) -> Json {
         let text = if news.failing {
             format!("{} started failing: {}", news.sync, news.message)
         } else {
@@ -74,7 +119,7 @@ impl Alerts {
         };
         let link = self.pages.as_ref().map(|pages| format!("{}/syncs/{}", pages.trim_end_matches('/'), news.sync));
         // `text` is what chat services show of a message they do not know.
-        Arc::new(json!({
+        json!({
             "text": text,
             "sync": news.sync,
             "state": if news.failing { "failing" } else { "recovered" },
@@ -84,24 +129,49 @@ impl Alerts {
             "hint": news.hint,
             "at": now.to_string(),
             "url": link,
-        }))
+        })
     }
 }
 
-async fn send(client: &reqwest::Client, url: &Secret, body: &Json, sync: &str) {
+/// Whether it was told last that the sync fails.
+async fn told(state: &dyn StateView, name: &str) -> Result<bool> {
+    Ok(state.settings(name).await?.get(name).is_some_and(|text| text == "failing"))
+}
+
+/// Takes what is to be told.
+pub(crate) struct Courier(Option<mpsc::Sender<(News, Instant)>>);
+
+impl Courier {
+    /// Tells it, once those before are delivered.
+    pub(crate) fn tell(&self, news: News, at: Instant) {
+        let Some(tell) = &self.0 else { return };
+        if let Err(error) = tell.try_send((news, at)) {
+            let (mpsc::error::TrySendError::Full((news, _)) | mpsc::error::TrySendError::Closed((news, _))) = error;
+            tracing::error!(
+                sync = news.sync,
+                "{}: too many alerts wait for their receiver; this one is left out",
+                news.sync
+            );
+        }
+    }
+}
+
+/// Whether it was taken.
+async fn send(client: &reqwest::Client, url: &Secret, body: &Json, sync: &str) -> bool {
     let mut wait = WAIT;
     for attempt in 1..=TRIES {
         let why = match client.post(url.expose()).json(body).timeout(PATIENCE).send().await {
-            Ok(answer) if answer.status().is_success() => return,
+            Ok(answer) if answer.status().is_success() => return true,
             Ok(answer) => format!("it answered {}", answer.status()),
             // The address may hold a token: reqwest's own words name it.
             Err(error) => error.without_url().to_string(),
         };
         if attempt == TRIES {
             tracing::error!(sync, "{sync}: the alert could not be delivered, {TRIES} tries: {why}");
-            return;
+            return false;
         }
         tokio::time::sleep(wait).await;
         wait *= 4;
     }
+    false
 }

@@ -34,7 +34,8 @@ pub(crate) fn reach(options: &ServeOptions) -> Result<Reach> {
         None => text.parse().map_err(|_| shape())?,
     };
     let public = options.public_url.as_deref().map(public_host).transpose()?;
-    let (secure, host) = public.map_or((false, None), |(secure, host)| (secure, Some(host)));
+    let tls = options.tls.is_some();
+    let (secure, host) = public.map_or((tls, None), |(secure, host)| (secure || tls, Some(host)));
     let named_here = host.as_deref().is_none_or(|host| {
         let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
         ["localhost", "127.0.0.1", "[::1]"].contains(&name) || host == "[::1]"

@@ -1,6 +1,7 @@
 //! What can be set about `tidegate serve`, and the limits that cannot.
 
 use tidegate_model::secret::Secret;
+use tidegate_net::certificate::TlsFiles;
 
 /// An identity provider that people sign in through.
 #[derive(Debug, Clone)]
@@ -42,6 +43,8 @@ pub struct ServeOptions {
     pub public_url: Option<String>,
     /// Whether a proxy in front says who calls.
     pub behind_proxy: bool,
+    /// Certificate and key, if it speaks TLS itself.
+    pub tls: Option<TlsFiles>,
     /// Whether people may sign in through an identity provider.
     pub oidc: Option<Oidc>,
     /// Who is told when a sync starts to fail, or recovers.
@@ -65,6 +68,7 @@ impl Default for ServeOptions {
             listen: crate::DEFAULT_LISTEN.to_owned(),
             public_url: None,
             behind_proxy: false,
+            tls: None,
             oidc: None,
             alert_url: None,
             private_targets: Vec::new(),

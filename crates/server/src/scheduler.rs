@@ -10,7 +10,7 @@ use tidegate_model::{Instant, Result};
 use tidegate_store::{Job, NewJob};
 use tokio::sync::Notify;
 
-use crate::alerts::Alerts;
+use crate::alerts::Courier;
 use crate::facts::{Attempt, Facts, Settings, entry, not_begun, scheduled, scheduled_value};
 use crate::metrics::SyncGauges;
 use crate::options::{REFRESH_MS, RUNS_LOOKED_AT, ServeOptions};
@@ -32,7 +32,7 @@ pub(crate) struct Scheduler {
     settings: Settings,
     watch: Watch,
     outlook: Arc<Outlook>,
-    alerts: Alerts,
+    alerts: Courier,
 }
 
 impl Scheduler {
@@ -41,7 +41,7 @@ impl Scheduler {
         worker: Worker,
         wake: Arc<Notify>,
         outlook: Arc<Outlook>,
-        alerts: Alerts,
+        alerts: Courier,
     ) -> Self {
         Self {
             options,
@@ -221,14 +221,8 @@ impl Scheduler {
             }
         }
         self.tell(&sync, outcome.err(), now).await;
-        if let Some(news) = news
-            && let Err(error) = self.alerts.tell(self.worker.state.as_ref(), news, now).await
-        {
-            tracing::warn!(
-                sync,
-                code = error.code(),
-                "{sync}: whether an alert is due could not be found out: {error}"
-            );
+        if let Some(news) = news {
+            self.alerts.tell(news, now);
         }
         let at_work = self.worker.at_work_len();
         status.measure(|metrics| metrics.at_work(at_work));

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use tidegate_model::error::ErrorKind;
 use tidegate_model::ports::Holder;
 use tidegate_model::{Error, Result};
+use tidegate_net::certificate::Certificate;
+use tidegate_net::oauth::Vault;
 use tidegate_net::targets::Targets;
 use tidegate_store::{Jobs, Store};
 use tokio::net::TcpListener;
@@ -25,6 +25,7 @@ use crate::outlook::Outlook;
 use crate::ports::{Clock, Runner, StateView};
 use crate::scheduler::Scheduler;
 use crate::status::Status;
+use crate::tls::{Peer, TlsListener};
 use crate::worker::Worker;
 
 /// What a server works with.
@@ -52,6 +53,7 @@ pub struct Server {
     address: SocketAddr,
     reach: Reach,
     alerts: Alerts,
+    certificate: Option<Certificate>,
     oidc: Option<Arc<Provider>>,
 }
 
@@ -72,6 +74,7 @@ impl Server {
             Some(oidc) => Some(Arc::new(Provider::new(oidc.clone(), &targets)?)),
             None => None,
         };
+        let certificate = options.tls.clone().map(Certificate::load).transpose()?;
         let wanted = reach.address;
         let refused = |error: std::io::Error| {
             Error::new(ErrorKind::Unavailable, format!("cannot listen on {wanted}"))
@@ -80,12 +83,17 @@ impl Server {
         };
         let listener = TcpListener::bind(wanted).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        Ok(Self { options, listener, address, reach, alerts, oidc })
+        Ok(Self { options, listener, address, reach, alerts, certificate, oidc })
     }
 
     /// Where it listens; the port that was found if 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether it speaks TLS itself.
+    pub fn speaks_tls(&self) -> bool {
+        self.certificate.is_some()
     }
 
     /// Who may come in, and how.
@@ -117,17 +125,28 @@ impl Server {
         let api = desk.map(|desk| Api { desk, access: Arc::clone(&access), wake: Arc::clone(&wake) });
         let hosts = Arc::new(Hosts { public: self.reach.public.clone(), numbers: !self.address.ip().is_loopback() });
         let (close, closed) = oneshot::channel::<()>();
-        let service = with_peers(router(probes, hosts, access, api));
-        let http = axum::serve(self.listener, service).with_graceful_shutdown(async move {
+        let service = router(probes, hosts, access, api).into_make_service_with_connect_info::<Peer>();
+        let closed = async move {
             // a dropped sender closes it as well
             let _ = closed.await;
-        });
-        let http = tokio::spawn(async move { http.await });
+        };
+        let http = match self.certificate {
+            None => {
+                let http = axum::serve(self.listener, service).with_graceful_shutdown(closed);
+                tokio::spawn(async move { http.await })
+            }
+            Some(certificate) => {
+                let listener = TlsListener::new(self.listener, self.address, certificate);
+                let http = axum::serve(listener, service).with_graceful_shutdown(closed);
+                tokio::spawn(async move { http.await })
+            }
+        };
         tracing::info!(listen = %self.address, parallel_runs = self.options.parallel_runs, "tidegate serves");
 
+        let alerts = self.alerts.begin(Arc::clone(&state), Arc::clone(&store) as Arc<dyn Vault>, holder.name.clone());
         let jobs = store as Arc<dyn Jobs>;
         let worker = Worker::new(runner, state, jobs, clock, status, (holder, self.options.parallel_runs));
-        Scheduler::new(self.options, worker, wake, outlook, self.alerts).run(stop).await;
+        Scheduler::new(self.options, worker, wake, outlook, alerts).run(stop).await;
 
         let _ = close.send(());
         let abort = http.abort_handle();
@@ -144,8 +163,4 @@ impl Server {
             }
         }
     }
-}
-
-fn with_peers(router: Router) -> IntoMakeServiceWithConnectInfo<Router, SocketAddr> {
-    router.into_make_service_with_connect_info::<SocketAddr>()
 }

@@ -88,7 +88,29 @@ fn check_name(what: &str, name: &str) -> Result<()> {
     Ok(())
 }
 
+/// How long somebody has to wait after so many failed tries, the last one then; `None`: not at all.
+pub type Wait = fn(failed: u32, last: Instant, now: Instant) -> Option<i64>;
+
+/// After this long without a try everything is forgotten.
+const FORGET_TRIES_MS: i64 = 60 * 60_000;
+
 impl Store {
+    /// Counts a try to sign in, by whatever it is counted by (hashes of a name, of an address), unless one of these has
+    /// to wait: then for how many milliseconds. A try counts before it is known to fail, so that many at once count too,
+    /// in whichever processes.
+    pub async fn try_sign_in(&self, by: &[Vec<u8>], now: Instant, wait: Wait) -> Result<Option<i64>> {
+        // Always in the same order: two that count by the same wait for each other, and not in a ring.
+        let mut by = by.to_vec();
+        by.sort();
+        let forget = now.plus_millis(-FORGET_TRIES_MS);
+        write_tx!(self, |tx| ops::tries::count(tx, &by, now, forget, wait).await)
+    }
+    /// Forgets failed tries: somebody signed in.
+    pub async fn forget_tries(&self, by: &[Vec<u8>]) -> Result<()> {
+        let by = by.to_vec();
+        write_tx!(self, |tx| ops::tries::forget(tx, &by).await)
+    }
+
     /// Adds a user, or changes role and password of one; their sessions end.
     pub async fn put_user(&self, user: &User) -> Result<()> {
         check_name("user", &user.name)?;

@@ -19,9 +19,9 @@ mod store;
 mod tx;
 mod vault;
 
-pub use accounts::{Audit, Session, Token, User, random_bytes};
+pub use accounts::{Audit, Session, Token, User, Wait, random_bytes};
 pub use jobs::{Job, Jobs, NewJob};
-pub use pages::OpenCounts;
+pub use pages::{LoggedLine, OpenCounts};
 pub use seal::new_key;
 pub use secrets::SecretInfo;
 pub use store::{OpenOptions, Store, open};

@@ -3,6 +3,7 @@
 use tidegate_model::error::Result;
 use tidegate_model::ports::{ListedConflict, ListedReject};
 use tidegate_model::run::RunRecord;
+use tidegate_model::time::Instant;
 
 use crate::ops;
 use crate::store::{Store, read_tx, snapshot_tx};
@@ -16,7 +17,27 @@ pub struct OpenCounts {
     pub conflicts: u64,
 }
 
+/// A line of some run's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedLine {
+    /// Its number; later lines have higher ones.
+    pub number: i64,
+    /// When.
+    pub at: Instant,
+    /// The run.
+    pub run: String,
+    /// Its sync.
+    pub sync: String,
+    /// The line.
+    pub line: String,
+}
+
 impl Store {
+    /// Lines of the logs of all runs, or of a sync's, newest first; before a number.
+    pub async fn logs_page(&self, sync: Option<&str>, before: Option<i64>, limit: u32) -> Result<Vec<LoggedLine>> {
+        let sync = sync.map(str::to_owned);
+        read_tx!(self, |tx| ops::pages::logs(tx, sync.as_deref(), before.unwrap_or(i64::MAX), limit).await)
+    }
     /// Runs, newest first, of a sync or of all, with this status or any; behind a mark.
     pub async fn runs_page(
         &self,

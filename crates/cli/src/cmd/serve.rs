@@ -7,7 +7,7 @@ use tidegate_model::ports::{Holder, Memory};
 use tidegate_model::secret::Secret;
 use tidegate_model::{Error, Result};
 use tidegate_server::desk::Desk;
-use tidegate_server::{MemoryView, Oidc, Outlook, Parts, ServeOptions, Server, SystemClock};
+use tidegate_server::{MemoryView, Oidc, Outlook, Parts, ServeOptions, Server, SystemClock, TlsFiles};
 
 use crate::app::{App, Ending, block_on};
 use crate::desk::ProjectDesk;
@@ -51,8 +51,9 @@ pub fn run(app: &App, args: &Args) -> Ending {
         let mut options = options(&shop, args.listen.as_deref())?;
         options.parallel_runs = args.parallel.max(1);
         let server = Server::bind(options, &shop.store).await?;
-        say_address(&app.out, &server, text)?;
+        // Whoever reads the address may call at once: what could still go wrong has gone well by then.
         let (parts, live) = parts(shop)?;
+        say_address(&app.out, &server, text)?;
         let outlook = Arc::clone(&parts.outlook);
         let desk: Arc<dyn Desk> = Arc::new(ProjectDesk::new(live, outlook));
         let (done, ended) = tokio::sync::oneshot::channel();
@@ -96,10 +97,11 @@ pub fn options(shop: &Workshop, listen: Option<&str>) -> Result<ServeOptions> {
         let place = shop.project.place(key).to_string();
         Ok(tidegate_model::config::resolve_text(written, &place, &lookups)?.0)
     };
-    if serve.tls.is_some() {
-        return Err(Error::config("`serve.tls` comes with a later part and is not in this build")
-            .hint("put a proxy with TLS before it, and set `behind_proxy: true` and `public_url`"));
-    }
+    let file = |written: &str, key: &str| Ok::<_, Error>(shop.root.join(read(written, key)?));
+    let tls = match &serve.tls {
+        Some((cert, key)) => Some(TlsFiles { cert: file(cert, "serve.tls.cert")?, key: file(key, "serve.tls.key")? }),
+        None => None,
+    };
     let listen = match (listen, &serve.listen) {
         (Some(listen), _) => listen.to_owned(),
         (None, Some(written)) => read(written, "serve.listen")?,
@@ -120,6 +122,7 @@ pub fn options(shop: &Workshop, listen: Option<&str>) -> Result<ServeOptions> {
         listen,
         public_url,
         behind_proxy: serve.behind_proxy,
+        tls,
         oidc,
         alert_url: alert.map(Secret::new),
         private_targets: serve.private_targets.clone(),
@@ -136,7 +139,8 @@ pub fn say_address(out: &Out, server: &Server, text: bool) -> Result<()> {
         return out.json(&line);
     }
     if text {
-        out.note(&format!("serving on http://{address} (healthz, readyz, metrics); end with Ctrl-C"));
+        let scheme = if server.speaks_tls() { "https" } else { "http" };
+        out.note(&format!("serving on {scheme}://{address} (healthz, readyz, metrics); end with Ctrl-C"));
     }
     Ok(())
 }

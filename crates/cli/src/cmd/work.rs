@@ -44,6 +44,7 @@ pub fn run(app: &App, args: &Args) -> Ending {
             listen: args.listen.clone(),
             public_url: None,
             behind_proxy: false,
+            tls: None,
             schedule: false,
             parallel_runs: args.parallel.max(1),
             ..options(&shop, Some(&args.listen))?

@@ -3,9 +3,10 @@
 use std::sync::PoisonError;
 
 use serde_json::Value as Json;
-use tidegate_model::Result;
 use tidegate_model::config::{Connection, Side};
 use tidegate_model::ports::Need;
+use tidegate_model::{Instant, Result};
+use tidegate_net::oauth::Standing;
 use tidegate_server::desk::*;
 use tidegate_server::is_switched_on;
 
@@ -45,7 +46,31 @@ async fn answer(desk: &ProjectDesk, shop: &Workshop, connection: &Connection) ->
         syncs: shop.project.syncs.values().filter(uses).map(|sync| sync.name.clone()).collect(),
         checked_at: check.as_ref().map(|check| check.at.to_string()),
         works: check.as_ref().map(|check| check.findings.iter().all(|finding| finding.severity != "critical")),
+        sign_in: sign_in(shop, connection).await?,
     })
+}
+
+/// So long before a sign-in ends a person is told: longer than a holiday.
+const WARN_MS: i64 = 14 * 86_400_000;
+
+async fn sign_in(shop: &Workshop, connection: &Connection) -> Result<Option<SignInState>> {
+    if !super::sign_in::is_signed_in_to(connection) {
+        return Ok(None);
+    }
+    // One whose settings cannot be read says so when it is tested.
+    let Ok(login) = shop.login(&connection.name) else { return Ok(None) };
+    let (state, until_s) = match login.standing().await? {
+        Standing::Nobody => ("nobody", None),
+        Standing::SignedIn { until_s } => ("signed_in", until_s),
+        Standing::Over => ("over", None),
+    };
+    let until = until_s.and_then(|at| i64::try_from(at).ok()).map(|at| Instant(at.saturating_mul(1_000_000)));
+    let soon = until.is_some_and(|until| until.millis_since(now()) < WARN_MS);
+    Ok(Some(SignInState {
+        state: state.to_owned(),
+        until: until.map(|at| at.to_string()),
+        needs_a_person: state != "signed_in" || soon,
+    }))
 }
 
 /// All connections.

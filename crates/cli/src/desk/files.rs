@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 use tidegate_model::config::{self, Connection, Problem, Project, SourceFile};
 use tidegate_model::{Error, ErrorKind, Result};
+use tidegate_net::targets::Targets;
 use tidegate_server::desk::*;
 
 use super::ProjectDesk;
@@ -158,7 +159,11 @@ pub async fn save(desk: &ProjectDesk, file: &FileName, ask: &SaveAsk) -> Result<
         let shop = desk.shop();
         let old = shop.project.connections.get(name);
         let moved = old.is_some_and(|old| leads_elsewhere(old, new));
-        only_allowed_env(&project.serve.env_allow, old.filter(|_| !moved), new)?;
+        let kept = old.filter(|_| !moved);
+        only_allowed_env(&project.serve.env_allow, kept, new)?;
+        if kept.is_none() {
+            only_public_targets(&Targets::public_and(&project.serve.private_targets), new).await?;
+        }
         if let (Some(old), true) = (old, moved) {
             cleared = clear(desk, old).await?;
         }
@@ -265,6 +270,25 @@ fn only_allowed_env(allowed: &[String], old: Option<&Connection>, new: &Connecti
     Ok(())
 }
 
+/// Refuses a connection over HTTP to what only this network can see: whoever may edit connections could have it called,
+/// and read what it says. Databases are not asked about: they speak no HTTP, and stand inside.
+async fn only_public_targets(targets: &Targets, new: &Connection) -> Result<()> {
+    for key in ADDRESS_KEYS {
+        let Some(text) = new.settings.get(key).and_then(Json::as_str) else { continue };
+        let url = match (key, new.kind.as_str()) {
+            ("host", "snowflake") => format!("https://{text}"),
+            _ if text.starts_with("http://") || text.starts_with("https://") => text.to_owned(),
+            _ => continue,
+        };
+        // What a reference stands for is not ours to look at here.
+        if !text.contains("${") {
+            targets.check(&url).map_err(|error| error.at(key))?;
+            targets.check_name(&url).await.map_err(|error| error.at(key))?;
+        }
+    }
+    Ok(())
+}
+
 /// Removes the secrets of a connection that leads elsewhere now.
 async fn clear(desk: &ProjectDesk, old: &Connection) -> Result<Vec<String>> {
     let shop = desk.shop();
@@ -281,7 +305,9 @@ async fn clear(desk: &ProjectDesk, old: &Connection) -> Result<Vec<String>> {
         }
     }
     let mut cleared = Vec::new();
-    for name in names {
+    // The tokens of who signed in there are the old address's too.
+    let tokens = tidegate_net::oauth::Login::kept_as(&old.name);
+    for name in names.into_iter().chain([tokens.as_str()]) {
         if shop.store.remove_secret(name).await? {
             cleared.push(name.to_owned());
         }

@@ -122,6 +122,9 @@ impl Desk for ProjectDesk {
     async fn log(&self, run: &str, ask: &ListAsk) -> Result<Page<LogLine>> {
         runs::log(self, run, ask).await
     }
+    async fn logs(&self, ask: &OfSyncAsk) -> Result<Page<RunLogLine>> {
+        runs::logs(self, ask).await
+    }
     async fn writes(&self, run: &str, ask: &ListAsk) -> Result<Page<WriteAnswer>> {
         runs::writes(self, run, ask).await
     }

@@ -47,6 +47,22 @@ pub async fn log(desk: &ProjectDesk, run: &str, ask: &ListAsk) -> Result<Page<Lo
     Ok(Page { items: items.collect(), next })
 }
 
+/// Lines of the logs of all runs, newest first.
+pub async fn logs(desk: &ProjectDesk, ask: &OfSyncAsk) -> Result<Page<RunLogLine>> {
+    let before: Option<i64> = marks::read(ask.after.as_deref())?;
+    let lines = desk.shop().store.logs_page(ask.sync.as_deref(), before, ask.limit()).await?;
+    let marked: Vec<_> = lines.iter().map(|line| (line, line.number)).collect();
+    let next = marks::next(&marked, ask.limit())?;
+    let items = lines.into_iter().map(|line| RunLogLine {
+        number: line.number,
+        at: line.at.to_string(),
+        sync: line.sync,
+        run: line.run,
+        line: line.line,
+    });
+    Ok(Page { items: items.collect(), next })
+}
+
 /// Writes of a run.
 pub async fn writes(desk: &ProjectDesk, run: &str, ask: &ListAsk) -> Result<Page<WriteAnswer>> {
     let shop = desk.shop();

@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
+use tidegate_model::config::Connection;
 use tidegate_model::{Error, ErrorKind, Result};
 use tidegate_net::http::Http;
 use tidegate_net::oauth::Attempt;
+use tidegate_net::targets::Targets;
 use tidegate_server::desk::SignInAnswer;
 
 use super::{ProjectDesk, known};
@@ -24,14 +26,23 @@ pub fn redirect_uri(desk: &ProjectDesk, here: &str) -> String {
     format!("{}{CALLBACK}", base.trim_end_matches('/'))
 }
 
+/// Whether a person signs in to a connection.
+pub fn is_signed_in_to(connection: &Connection) -> bool {
+    connection.settings.pointer("/auth/method").and_then(serde_json::Value::as_str) == Some("oauth")
+}
+
 /// Begins an attempt. `None`: nobody signs in to this connection.
 pub fn begin(desk: &ProjectDesk, connection: &str, here: &str) -> Result<Option<SignInAnswer>> {
     let shop = desk.shop();
     let found = known(shop.connection(connection))?;
-    if found.settings.pointer("/auth/method").and_then(serde_json::Value::as_str) != Some("oauth") {
+    if !is_signed_in_to(found) {
         return Ok(None);
     }
     let login = shop.login(connection)?;
+    // The address may come from a connection that was written in the pages.
+    let targets = targets(desk);
+    targets.check(&login.client().authorize_url)?;
+    targets.check(&login.client().token_url)?;
     let attempt = Attempt::begin(&redirect_uri(desk, here));
     let authorize_url = attempt.authorize_url(login.client())?.to_string();
     let redirect_uri = attempt.redirect_uri().to_owned();
@@ -46,9 +57,14 @@ pub fn begin(desk: &ProjectDesk, connection: &str, here: &str) -> Result<Option<
 /// Ends the attempt that an answer belongs to; each is good for one answer.
 pub async fn end(desk: &ProjectDesk, query: &str) -> Result<String> {
     let (connection, attempt, code) = taken(desk, query)?;
-    let http = Http::default().client()?;
+    let http = Http { targets: Some(targets(desk)), ..Http::default() }.client()?;
     desk.shop().login(&connection)?.sign_in(&http, &attempt, &code?).await?;
     Ok(connection)
+}
+
+/// Where a sign-in may call: out, and to what `serve.private_targets` lists.
+fn targets(desk: &ProjectDesk) -> Targets {
+    Targets::public_and(&desk.shop().project.serve.private_targets)
 }
 
 type Taken = (String, Attempt, Result<tidegate_model::secret::Secret>);

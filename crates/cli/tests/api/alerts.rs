@@ -57,18 +57,21 @@ fn a_sync_that_starts_to_fail_is_told_once_and_its_recovery_once() {
     };
     assert_eq!(run(0)["status"], "succeeded");
     bench.lake("ALTER TABLE companies RENAME COLUMN name TO title");
-    // A mapping that no longer fits stops before there is a run: its alert is what tells.
-    let ask = || server.post("/api/v1/syncs/companies/run", &json!({})).expect(200);
-    ask();
+    // A mapping that no longer fits stops before anything is read: it is a run all the same, and says why.
+    let refused = run(1);
+    assert_eq!((&refused["status"], &refused["sent"]), (&json!("failed"), &json!(0)), "{refused}");
+    assert!(refused["error"]["message"].as_str().is_some_and(|text| text.contains("name")), "{refused}");
+    assert_eq!(server.get("/api/v1/syncs/companies").expect(200).json()["health"], "failing");
     let message = told.recv_timeout(PATIENCE).expect("a message");
     assert_eq!((&message["sync"], &message["state"]), (&json!("companies"), &json!("failing")), "{message}");
     assert!(message["text"].as_str().is_some_and(|text| text.contains("companies started failing")), "{message}");
-    ask();
+    assert_eq!(message["run"], refused["run"]);
+    assert_eq!(run(2)["status"], "failed");
     // Told once: the next message is that of the recovery.
     bench.lake("ALTER TABLE companies RENAME COLUMN title TO name");
-    assert_eq!(run(1)["status"], "succeeded");
+    assert_eq!(run(3)["status"], "succeeded");
     let message = told.recv_timeout(PATIENCE).expect("a message");
     assert_eq!(message["state"], "recovered", "one message per change: {message}");
-    assert_eq!(run(2)["status"], "succeeded");
+    assert_eq!(run(4)["status"], "succeeded");
     assert!(told.recv_timeout(Duration::from_secs(1)).is_err());
 }

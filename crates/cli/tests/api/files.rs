@@ -78,3 +78,34 @@ fn a_connection_that_leads_elsewhere_loses_its_secrets() {
     assert_eq!(moved["secrets_cleared"], json!(["pg_url"]));
     assert_eq!(server.get("/api/v1/secrets").expect(200).json()["items"], json!([]));
 }
+
+#[test]
+fn a_connection_made_in_the_pages_leads_over_http_to_the_world_only() {
+    let bench = Bench::new();
+    let server = Server::serve(&bench);
+    let save = |url: &str| {
+        let text = format!("version: 1\ntype: planhat\ntoken: secret:ph\nurl: {url}\n");
+        server.put("/api/v1/connections/ph/file", &json!({ "text": text }))
+    };
+    // The metadata of a cloud's machines, this machine, this network; in numbers, by name, in other spellings.
+    for inside in [
+        "http://169.254.169.254/latest/meta-data",
+        "http://127.0.0.1:9",
+        "http://localhost:9",
+        "http://10.1.2.3",
+        "http://[::1]:9",
+        "http://[::ffff:10.0.0.1]",
+        "http://2130706433",
+    ] {
+        let error = save(inside).expect(422).json();
+        assert!(error["error"]["message"].as_str().is_some_and(|text| text.contains("inside this network")), "{error}");
+        assert!(error["error"]["hint"].as_str().is_some_and(|text| text.contains("private_targets")), "{error}");
+    }
+    save("https://203.0.114.9").expect(200);
+    // A database stands inside, and speaks no HTTP.
+    let text = "version: 1\ntype: postgres\nurl: postgres://me@127.0.0.1:9/x\n";
+    server.put("/api/v1/connections/db/file", &json!({ "text": text })).expect(200);
+    bench.write("tidegate.yaml", "version: 1\nname: bench\nserve: { private_targets: [\"10.1.2.3\"] }\n");
+    let text = "version: 1\ntype: planhat\ntoken: secret:ph\nurl: http://10.1.2.3\n";
+    server.put("/api/v1/connections/inside/file", &json!({ "text": text })).expect(200);
+}

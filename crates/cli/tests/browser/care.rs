@@ -8,13 +8,14 @@ use super::driver::Browser;
 use super::rig::Served;
 
 /// Every page, on the demo's project.
-const PAGES: [(&str, &str); 15] = [
+const PAGES: [(&str, &str); 16] = [
     ("overview", "/"),
     ("sync", "/syncs/companies"),
     ("plan", "/syncs/companies/plan?full=true"),
     ("editor", "/syncs/companies/edit"),
     ("new-sync", "/syncs/new"),
     ("runs", "/runs"),
+    ("logs", "/logs"),
     ("conflicts", "/conflicts"),
     ("rejects", "/rejects?sync=licenses"),
     ("record", "/record?sync=endusers&key=U000203"),

@@ -36,6 +36,11 @@ fn port_of(chromedriver: &mut Child) -> u16 {
 impl Browser {
     /// Opens one, as wide and in such colours.
     pub fn open(width: u32, height: u32, dark: bool) -> Self {
+        Self::open_with(width, height, dark, &[])
+    }
+
+    /// The same, with further words for Chromium.
+    pub fn open_with(width: u32, height: u32, dark: bool, more: &[&str]) -> Self {
         let mut chromedriver = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -55,6 +60,7 @@ impl Browser {
             "--hide-scrollbars",
             &folder,
         ];
+        let args = [&args[..], more].concat();
         let wanted = json!({ "capabilities": { "alwaysMatch": {
             "goog:chromeOptions": { "args": args },
             "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" }

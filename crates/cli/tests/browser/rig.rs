@@ -49,20 +49,40 @@ impl Served {
         let made = tidegate().arg("demo").arg(dir.path().join("demo")).arg("--quiet").output().expect("started");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let mut served = Self { dir, server: None, url: String::new() };
-        served.serve_in("demo");
+        served.serve_in("demo", "127.0.0.1:0", &[]);
         served
     }
 
     /// Serves it.
     pub fn serve(mut self) -> Self {
-        self.serve_in(".");
+        self.serve_in(".", "127.0.0.1:0", &[]);
         self
     }
 
-    fn serve_in(&mut self, folder: &str) {
+    /// The same at a port that others know beforehand, with these in its environment.
+    pub fn serve_on(mut self, port: u16, environment: &[(&str, &str)]) -> Self {
+        self.serve_in(".", &format!("127.0.0.1:{port}"), environment);
+        self
+    }
+
+    /// Keeps a secret.
+    pub fn secret(&self, name: &str, value: &str) {
+        let mut command = tidegate();
+        let mut child = command
+            .current_dir(self.dir.path())
+            .args(["secrets", "set", name, "--quiet"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("started");
+        std::io::Write::write_all(&mut child.stdin.take().expect("stdin"), value.as_bytes()).expect("written");
+        assert!(child.wait().expect("ended").success());
+    }
+
+    fn serve_in(&mut self, folder: &str, listen: &str, environment: &[(&str, &str)]) {
         let mut server = tidegate()
             .current_dir(self.dir.path().join(folder))
-            .args(["serve", "--listen", "127.0.0.1:0", "--json"])
+            .envs(environment.iter().copied())
+            .args(["serve", "--listen", listen, "--json"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

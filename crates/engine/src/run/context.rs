@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 use tidegate_model::error::{Error, ErrorKind, Result};
 use tidegate_model::finding::Severity;
-use tidegate_model::ports::{Choice, ConflictState, Lease, Limits, Need, SyncState, WriteColumn};
+use tidegate_model::ports::{Choice, ConflictState, HEARTBEAT_MS, Lease, Limits, Need, SyncState, WriteColumn};
 use tidegate_model::record::Key;
 use tidegate_model::schema::{Abilities, ModelKind, ModelSchema, NormalForm, Relation, RelationSchema, Source};
 use tidegate_model::span::Fence;
@@ -66,6 +66,8 @@ pub(crate) struct Ctx {
     pub resumed: AtomicBool,
     /// Records that the run is about to write, once that is known.
     pub work: AtomicU64,
+    /// When the lease was last known to be ours, microseconds.
+    proved: AtomicI64,
     /// Keys that are held as `rekeyed`.
     pub rekeyed: Vec<Key>,
     /// A person's choices, by key.
@@ -129,6 +131,7 @@ impl Ctx {
             judged,
             resumed: AtomicBool::new(false),
             work: AtomicU64::new(0),
+            proved: AtomicI64::new(engine.env.now().0),
             rekeyed,
             choices,
             sync,
@@ -177,6 +180,21 @@ impl Ctx {
     /// What the platform permits for a run that writes so many records.
     pub fn limits(&self, records: u64) -> Limits {
         self.job.platform.limits(&self.sync.model, Some(records))
+    }
+
+    /// Refuses to go on if another process has taken the sync over. Asked before each call that writes to a platform:
+    /// one that stood still between two steps would otherwise wake up and send what is old by now, and most platforms
+    /// have no way to tell. Asked of the state only where a heartbeat's time has passed since it last said so.
+    pub async fn still_ours(&self) -> Result<()> {
+        let now = self.engine.env.now();
+        let silent = now.millis_since(tidegate_model::Instant(self.proved.load(Ordering::Relaxed)));
+        let fresh = u64::try_from(silent).is_ok_and(|silent| silent < HEARTBEAT_MS);
+        if fresh || self.run.is_empty() {
+            return Ok(());
+        }
+        self.engine.memory.heartbeat(&self.lease, now).await?;
+        self.proved.store(now.0, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The platform's key field.

@@ -30,7 +30,7 @@ mod wanted;
 
 use futures_util::future::{Either, select};
 use tidegate_model::error::{Error, ErrorKind, Result};
-use tidegate_model::ports::{HEARTBEAT_MS, Lease};
+use tidegate_model::ports::{HEARTBEAT_MS, Holder, Lease};
 use tidegate_model::run::{Books, RunError, RunRecord, RunStatus};
 
 use crate::api::{Engine, Job, RunOptions};
@@ -79,7 +79,7 @@ impl Engine {
         work: W,
     ) -> Result<(RunRecord, W::Made)> {
         let lease = self.claim(job).await?;
-        let mut run = self.new_run(job, options, mode);
+        let mut run = self.new_run(&job.sync.name, &job.config_hash, options, mode);
         let billed = job.warehouse.billed();
         let outcome = self.within(job, options, &lease, &mut run, billed, work).await;
         let released = self.memory.release(&lease).await;
@@ -88,11 +88,30 @@ impl Engine {
         Ok((run, made))
     }
 
-    fn new_run(&self, job: &Job, options: &RunOptions, mode: &str) -> RunRecord {
+    /// Records a run that could not begin because of what the files or the two sides say: whoever looks at the sync's
+    /// runs has to find it there.
+    pub async fn refused(&self, sync: &str, config_hash: &str, options: &RunOptions, why: &Error) -> Result<RunRecord> {
+        let holder = Holder { name: self.holder.clone(), process: self.env.process() };
+        let lease = self.memory.claim_as(sync, &holder, self.env.now()).await?;
+        let mode = if options.full { "full" } else { "auto" };
+        let mut run = self.new_run(sync, config_hash, options, mode);
+        run.status = RunStatus::Failed;
+        run.finished_at = Some(run.started_at);
+        run.error = Some(shown(why));
+        let done = async {
+            self.end_interrupted(&lease).await?;
+            self.memory.put_run(&lease, &run).await
+        };
+        let done = done.await;
+        self.memory.release(&lease).await?;
+        done.map(|()| run)
+    }
+
+    fn new_run(&self, sync: &str, config_hash: &str, options: &RunOptions, mode: &str) -> RunRecord {
         let trigger = if options.trigger.is_empty() { "manual" } else { options.trigger.as_str() };
         RunRecord {
             run: self.env.new_id(),
-            sync: job.sync.name.clone(),
+            sync: sync.to_owned(),
             status: RunStatus::Running,
             mode: mode.to_owned(),
             trigger: trigger.to_owned(),
@@ -102,7 +121,7 @@ impl Engine {
             warehouse_ms: None,
             bytes_billed: None,
             error: None,
-            config_hash: job.config_hash.clone(),
+            config_hash: config_hash.to_owned(),
         }
     }
 

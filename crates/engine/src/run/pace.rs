@@ -41,7 +41,7 @@ impl Place {
     }
 }
 
-/// Waits until the account's budget grants a call with so many records.
+/// Waits until the account's budget grants a call with so many records, and makes sure that the sync is still ours.
 pub(crate) async fn enter(ctx: &Ctx, limits: &Limits, records: u64) -> Result<Place> {
     let (memory, env, quota) = (&ctx.engine.memory, &*ctx.engine.env, &ctx.job.quota);
     let cancel = &ctx.options.cancel;
@@ -74,6 +74,11 @@ pub(crate) async fn enter(ctx: &Ctx, limits: &Limits, records: u64) -> Result<Pl
     {
         place.leave(ctx).await?;
         return Err(cancelled);
+    }
+    // After all waiting: what comes next is the call.
+    if let Err(lost) = ctx.still_ours().await {
+        place.leave(ctx).await?;
+        return Err(lost);
     }
     Ok(place)
 }

@@ -34,6 +34,20 @@ pub struct Login {
     given: Mutex<Given>,
 }
 
+/// How a sign-in stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nobody has signed in.
+    Nobody,
+    /// Somebody has; it ends at this second since 1970, if the service said so.
+    SignedIn {
+        /// When.
+        until_s: Option<u64>,
+    },
+    /// It is over: a person has to sign in again.
+    Over,
+}
+
 /// Access tokens as this process had them.
 #[derive(Debug, Default)]
 struct Given {
@@ -68,6 +82,21 @@ impl Login {
         &self.client
     }
 
+    /// Whether somebody has signed in, and until when that holds, if the service said so. Nothing is asked of it.
+    ///
+    /// # Errors
+    /// A vault that cannot be read.
+    pub async fn standing(&self) -> Result<Standing> {
+        let kept = self.kept().await?;
+        let until_s = kept.refresh_until_s;
+        let over = kept.dead || until_s.is_some_and(|until| until <= now_s());
+        Ok(match (kept.refresh.is_empty(), over) {
+            (true, _) => Standing::Nobody,
+            (false, true) => Standing::Over,
+            (false, false) => Standing::SignedIn { until_s },
+        })
+    }
+
     /// The name under which the vault keeps the tokens of a connection.
     pub fn kept_as(connection: &str) -> String {
         format!("oauth.{connection}")
@@ -91,7 +120,7 @@ impl Login {
                 "let its client issue refresh tokens (Snowflake: OAUTH_ISSUE_REFRESH_TOKENS = TRUE), then sign in again",
             ));
         };
-        self.keep(&refresh, &tokens).await?;
+        self.keep(&refresh, &tokens, None).await?;
         Ok(tokens.refresh_s)
     }
 
@@ -160,7 +189,9 @@ impl Login {
         let doing = format!("refresh the OAuth token of {}", self.connection);
         match self.call(http, self.client.refresh_form(&refresh), &doing).await {
             Ok(tokens) => {
-                self.keep(tokens.refresh.as_ref().unwrap_or(&refresh), &tokens).await?;
+                // A refresh token that stays the same ends when it would have ended.
+                let until_s = if tokens.refresh.is_none() { kept.refresh_until_s } else { None };
+                self.keep(tokens.refresh.as_ref().unwrap_or(&refresh), &tokens, until_s).await?;
                 Ok(tokens.access)
             }
             // The client itself is refused (with a hint of its own): the refresh token may still be good.
@@ -226,14 +257,14 @@ impl Login {
         }))
     }
 
-    async fn keep(&self, refresh: &Secret, tokens: &Tokens) -> Result<()> {
+    async fn keep(&self, refresh: &Secret, tokens: &Tokens, until_s: Option<u64>) -> Result<()> {
         let now = now_s();
         self.put(&Kept {
             whose: self.whose(),
             refresh: refresh.expose().to_owned(),
             access: tokens.access.expose().to_owned(),
             access_until_s: now + tokens.access_s,
-            refresh_until_s: tokens.refresh_s.map(|life| now + life),
+            refresh_until_s: tokens.refresh_s.map(|life| now + life).or(until_s),
             dead: false,
         })
         .await

@@ -13,6 +13,6 @@ mod tokens;
 mod vault;
 
 pub use attempt::{Attempt, Client, Proof};
-pub use login::Login;
+pub use login::{Login, Standing};
 pub use tokens::Tokens;
 pub use vault::{InMemory, Vault, in_memory};

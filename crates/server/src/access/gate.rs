@@ -1,6 +1,6 @@
 //! The gate: finds out who calls, before anything else is done with a request.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
@@ -13,7 +13,6 @@ use tidegate_store::Store;
 use super::caller::{Caller, Via};
 use super::oidc::Provider;
 use super::scope::{Role, Scope};
-use super::throttle::Throttle;
 use super::{cookie, token};
 use crate::api::fail;
 use crate::ports::Clock;
@@ -40,19 +39,12 @@ pub(crate) struct Access {
     pub(crate) clock: Arc<dyn Clock>,
     /// Who may come in, and how.
     pub(crate) gate: Gate,
-    throttle: Mutex<Throttle>,
 }
 
 impl Access {
     /// A gate.
     pub(crate) fn new(store: Arc<Store>, clock: Arc<dyn Clock>, gate: Gate) -> Self {
-        Self { store, clock, gate, throttle: Mutex::default() }
-    }
-
-    /// Tries to sign in, of names and addresses.
-    pub(crate) fn throttle(&self) -> MutexGuard<'_, Throttle> {
-        // A count is one step: it is whole after a panic elsewhere.
-        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+        Self { store, clock, gate }
     }
 
     /// Whether nobody has to sign in.

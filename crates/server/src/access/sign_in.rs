@@ -1,6 +1,5 @@
 //! Signing in with a password, and out.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -18,8 +17,9 @@ use tidegate_store::{Audit, Session};
 use super::caller::{Caller, Via};
 use super::gate::Access;
 use super::scope::Role;
-use super::{cookie, oidc, password, token};
+use super::{cookie, oidc, password, throttle, token};
 use crate::api::{fail, form};
+use crate::tls::Peer;
 
 /// How long a session holds: a working day.
 pub(crate) const SESSION_MS: i64 = 12 * 60 * 60 * 1_000;
@@ -42,7 +42,7 @@ pub(crate) fn routes(access: Arc<Access>) -> Router {
 
 async fn sign_in(
     State(access): State<Arc<Access>>,
-    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    peer: Option<Extension<ConnectInfo<Peer>>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
@@ -73,11 +73,11 @@ async fn sign_in(
 
 /// The address that somebody comes from. A proxy adds it as the last of the header; those before are the caller's own
 /// words.
-fn from(access: &Access, headers: &HeaderMap, peer: Option<Extension<ConnectInfo<SocketAddr>>>) -> String {
+fn from(access: &Access, headers: &HeaderMap, peer: Option<Extension<ConnectInfo<Peer>>>) -> String {
     let forwarded = headers.get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
     match forwarded.and_then(|text| text.rsplit(',').next()) {
         Some(last) if access.gate.behind_proxy => last.trim().to_owned(),
-        _ => peer.map_or_else(String::new, |Extension(ConnectInfo(peer))| peer.ip().to_string()),
+        _ => peer.map_or_else(String::new, |Extension(ConnectInfo(Peer(peer)))| peer.ip().to_string()),
     }
 }
 
@@ -126,13 +126,10 @@ async fn check(
     address: &str,
 ) -> Result<std::result::Result<HeaderValue, Refused>> {
     let now = access.clock.now();
-    let counted = [format!("name:{}", given.name.chars().take(128).collect::<String>()), format!("from:{address}")];
-    {
-        let mut throttle = access.throttle();
-        if let Some(ms) = counted.iter().filter_map(|of| throttle.wait_ms(of, now)).max() {
-            return Ok(Err(Refused::Wait(ms)));
-        }
-        counted.iter().for_each(|of| throttle.count(of, now));
+    let counted = [format!("name:{}", given.name.chars().take(128).collect::<String>()), format!("from:{address}")]
+        .map(|of| token::hash(&of));
+    if let Some(ms) = access.store.try_sign_in(&counted, now, throttle::wait_ms).await? {
+        return Ok(Err(Refused::Wait(ms)));
     }
     let user = access.store.user(&given.name).await?;
     let right = password::is_password(&given.password, user.as_ref().map(|user| user.password.as_str())).await?;
@@ -140,7 +137,7 @@ async fn check(
         note(access, "unknown", "sign_in", "wrong_credentials").await?;
         return Ok(Err(Refused::Wrong));
     };
-    counted.iter().for_each(|of| access.throttle().forget(of));
+    access.store.forget_tries(&counted).await?;
     let Some(role) = Role::parse(&user.role) else {
         return Err(Error::internal(format!("the user {} has a role that does not exist", user.name)));
     };

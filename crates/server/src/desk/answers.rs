@@ -126,6 +126,21 @@ pub struct LogLine {
     pub line: String,
 }
 
+/// A line of some run's log.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct RunLogLine {
+    /// Its number; later lines have higher ones.
+    pub number: i64,
+    /// When.
+    pub at: String,
+    /// The sync.
+    pub sync: String,
+    /// The run.
+    pub run: String,
+    /// The line.
+    pub line: String,
+}
+
 /// A write that was carried out. Values of fields under `redact:` are `***`.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct WriteAnswer {

@@ -27,6 +27,19 @@ pub struct ConnectionAnswer {
     pub checked_at: Option<String>,
     /// Whether that check found nothing critical.
     pub works: Option<bool>,
+    /// How the sign-in of a person stands, where one signs in to it.
+    pub sign_in: Option<SignInState>,
+}
+
+/// How the sign-in to a connection stands.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct SignInState {
+    /// `nobody`, `signed_in`, `over`.
+    pub state: String,
+    /// When it ends, where the other system said so.
+    pub until: Option<String>,
+    /// A person should see to it: nobody is signed in, or not for long any more.
+    pub needs_a_person: bool,
 }
 
 /// A connection with its settings.

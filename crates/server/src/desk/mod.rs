@@ -48,6 +48,8 @@ pub trait Desk: Send + Sync {
     async fn run(&self, run: &str) -> Result<RunAnswer>;
     /// Lines of a run's log.
     async fn log(&self, run: &str, ask: &ListAsk) -> Result<Page<LogLine>>;
+    /// Lines of the logs of all runs, newest first.
+    async fn logs(&self, ask: &OfSyncAsk) -> Result<Page<RunLogLine>>;
     /// Writes of a run.
     async fn writes(&self, run: &str, ask: &ListAsk) -> Result<Page<WriteAnswer>>;
     /// Asks a run to stop at its next safe point.

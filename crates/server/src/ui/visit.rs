@@ -19,6 +19,7 @@ use crate::desk::{Desk, ProjectAnswer, SyncAnswer};
 pub(super) enum Place {
     Overview,
     Runs,
+    Logs,
     Conflicts,
     Rejects,
     Hub,
@@ -26,9 +27,10 @@ pub(super) enum Place {
     Settings,
 }
 
-const PLACES: [(Place, &str, &str); 7] = [
+const PLACES: [(Place, &str, &str); 8] = [
     (Place::Overview, "/", "Overview"),
     (Place::Runs, "/runs", "Runs"),
+    (Place::Logs, "/logs", "Logs"),
     (Place::Conflicts, "/conflicts", "Conflicts"),
     (Place::Rejects, "/rejects", "Rejects"),
     (Place::Hub, "/hub", "Hub"),

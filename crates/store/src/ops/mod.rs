@@ -20,3 +20,4 @@ pub(crate) mod spans;
 pub(crate) mod state;
 pub(crate) mod sweep;
 pub(crate) mod switches;
+pub(crate) mod tries;

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use tidegate_model::error::Result;
 use tidegate_model::ports::{ListedConflict, ListedReject};
 use tidegate_model::run::RunRecord;
+use tidegate_model::time::Instant;
 
 use super::{conflicts as conflict_ops, rejects as reject_ops, runs as run_ops};
-use crate::pages::OpenCounts;
+use crate::pages::{LoggedLine, OpenCounts};
 use crate::tx::{P, Row, Tx};
 
 pub(crate) async fn runs<T: Tx>(
@@ -24,11 +25,9 @@ pub(crate) async fn runs<T: Tx>(
         params.push(P::Text(sync));
         only.push_str(&format!(" AND sync = ${}", params.len()));
     }
-    // The record is JSON of our own making: its status stands there as this text.
-    let wanted = status.map(|status| format!("%\"status\":\"{status}\"%"));
-    if let Some(wanted) = &wanted {
-        params.push(P::Text(wanted));
-        only.push_str(&format!(" AND record LIKE ${}", params.len()));
+    if let Some(status) = status {
+        params.push(P::Text(status));
+        only.push_str(&format!(" AND status = ${}", params.len()));
     }
     let sql = format!(
         "SELECT record, books, started_at, id FROM runs WHERE (started_at < $1 OR (started_at = $1 AND id < $2)){only} \
@@ -41,6 +40,30 @@ pub(crate) async fn runs<T: Tx>(
             Ok((run_ops::record(row)?, mark))
         })
         .collect()
+}
+
+pub(crate) async fn logs<T: Tx>(tx: &mut T, sync: Option<&str>, before: i64, limit: u32) -> Result<Vec<LoggedLine>> {
+    let mut params = vec![P::Int(before), P::Int(i64::from(limit))];
+    let mut only = "";
+    if let Some(sync) = sync {
+        params.push(P::Text(sync));
+        only = " AND r.sync = $3";
+    }
+    let sql = format!(
+        "SELECT l.id, l.at, l.run, r.sync, l.line FROM logs l JOIN runs r ON r.run = l.run WHERE l.id < $1{only} \
+         ORDER BY l.id DESC LIMIT $2"
+    );
+    let rows = tx.rows(&sql, &params).await?;
+    let line = |mut row: Row| {
+        Ok(LoggedLine {
+            number: row.int(0)?,
+            at: Instant(row.int(1)?),
+            run: row.text(2)?,
+            sync: row.text(3)?,
+            line: row.text(4)?,
+        })
+    };
+    rows.into_iter().map(line).collect()
 }
 
 pub(crate) async fn rejects<T: Tx>(

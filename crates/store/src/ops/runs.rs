@@ -24,11 +24,12 @@ pub(crate) async fn put_run<T: Tx>(tx: &mut T, lease: &Lease, run: &RunRecord) -
         P::int(run.finished_at.map(|at| at.0)),
         P::Text(&record),
         P::Text(&books),
+        P::Text(run.status.as_str()),
     ];
-    let sql = "INSERT INTO runs (run, sync, started_at, finished_at, record, books, writes, cancel) \
-               VALUES ($1, $2, $3, $4, $5, $6, 0, 0) ON CONFLICT (run) DO UPDATE SET started_at = excluded.started_at, \
-               finished_at = excluded.finished_at, record = excluded.record, books = excluded.books \
-               WHERE runs.sync = excluded.sync";
+    let sql = "INSERT INTO runs (run, sync, started_at, finished_at, record, books, writes, cancel, status) \
+               VALUES ($1, $2, $3, $4, $5, $6, 0, 0, $7) ON CONFLICT (run) DO UPDATE SET \
+               started_at = excluded.started_at, finished_at = excluded.finished_at, record = excluded.record, \
+               books = excluded.books, status = excluded.status WHERE runs.sync = excluded.sync";
     match tx.exec(sql, &params).await? {
         0 => Err(Error::internal(format!("run {} exists already, of another sync than {}", run.run, run.sync))),
         _ => Ok(()),

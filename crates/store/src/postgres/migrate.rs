@@ -9,6 +9,7 @@ use crate::tx::{P, Tx};
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0001_state.sql"),
     include_str!("../../migrations/postgres/0002_access.sql"),
+    include_str!("../../migrations/postgres/0003_crew.sql"),
 ];
 
 /// Keeps two processes from migrating at once: an arbitrary number that nobody else locks.

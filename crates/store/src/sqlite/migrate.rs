@@ -8,8 +8,11 @@ use super::Conn;
 const APPLICATION_ID: i64 = 0x5449_4453;
 
 /// Version n is number n - 1 of this list.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../../migrations/sqlite/0001_state.sql"), include_str!("../../migrations/sqlite/0002_access.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/sqlite/0001_state.sql"),
+    include_str!("../../migrations/sqlite/0002_access.sql"),
+    include_str!("../../migrations/sqlite/0003_crew.sql"),
+];
 
 /// Brings a file to the newest form, in one transaction; refuses what is newer than this binary, or not ours.
 pub(crate) fn migrate(conn: &mut Conn) -> Result<()> {

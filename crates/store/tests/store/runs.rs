@@ -14,6 +14,8 @@ on_both!(
     logs_are_read_on,
     a_run_can_be_asked_to_stop,
     settings_are_found_by_prefix,
+    runs_are_found_by_how_they_ended,
+    tries_to_sign_in_count_together,
     a_budget_is_never_overdrawn,
     a_flow_is_booked_in_order_and_places_are_given_back,
     the_store_knows_itself,
@@ -183,4 +185,40 @@ async fn the_store_knows_itself(place: &Place) {
     if !other.is_sqlite() {
         other.drop_schema().await;
     }
+}
+
+async fn runs_are_found_by_how_they_ended(place: &Place) {
+    let store = place.open().await;
+    let lease = start(&store).await;
+    for (id, status, second) in
+        [("01B", RunStatus::Failed, 300), ("01C", RunStatus::Succeeded, 400), ("01D", RunStatus::Failed, 500)]
+    {
+        let mut record = run(id);
+        record.started_at = at(second);
+        store.put_run(&lease, &record).await.unwrap();
+        record.status = status;
+        store.put_run(&lease, &record).await.unwrap();
+    }
+    let failed = store.runs_page(None, Some("failed"), None, 1).await.unwrap();
+    assert_eq!(failed[0].0.run, "01D");
+    let rest = store.runs_page(None, Some("failed"), Some(failed[0].1), 10).await.unwrap();
+    assert_eq!(rest.iter().map(|(run, _)| run.run.as_str()).collect::<Vec<_>>(), ["01B"]);
+    assert!(store.runs_page(None, Some("unbalanced"), None, 10).await.unwrap().is_empty());
+}
+
+async fn tries_to_sign_in_count_together(place: &Place) {
+    let (one, other) = (place.open().await, place.open().await);
+    let wait = |failed: u32, _last: Instant, _now: Instant| (failed >= 3).then_some(7);
+    let by = [vec![1_u8], vec![2_u8]];
+    let tries = futures_util::future::join_all((0..8).map(|n| {
+        let store = if n % 2 == 0 { &one } else { &other };
+        store.try_sign_in(&by, at(100), wait)
+    }));
+    let let_in = tries.await.into_iter().filter(|waits| waits.as_ref().unwrap().is_none()).count();
+    assert_eq!(let_in, 3, "in whichever process, and all at once");
+    assert_eq!(other.try_sign_in(&by[..1], at(100), wait).await.unwrap(), Some(7), "a name alone waits too");
+    one.forget_tries(&by).await.unwrap();
+    assert_eq!(other.try_sign_in(&by, at(100), wait).await.unwrap(), None);
+    let an_hour_later = at(100 + 3_601);
+    assert_eq!(one.try_sign_in(&by, an_hour_later, wait).await.unwrap(), None, "old tries are forgotten");
 }

@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 use tidegate_model::Result;
+use tidegate_model::config::Connection;
 use tidegate_warehouses::bigquery::setup::{self, Auth, Options, Setup};
 
 use crate::app::App;
@@ -91,15 +92,43 @@ fn lines(app: &App, setup: &Setup) -> Result<()> {
     app.out.json(&line)
 }
 
-fn text(app: &App, setup: &Setup) -> Result<()> {
+/// The set-up of a connection, filled in from its file; what stands there by reference only is left to be filled in.
+pub fn text_of(connection: &Connection) -> Result<String> {
+    let word = |path: &str| {
+        let text = connection.settings.pointer(path).and_then(serde_json::Value::as_str);
+        text.filter(|text| !text.contains("${") && !text.starts_with("secret:")).map(str::to_owned)
+    };
+    let auth = match word("/auth/method").as_deref() {
+        Some("oauth") => Auth::Oauth,
+        Some("application_default") => Auth::ApplicationDefault,
+        _ => Auth::ServiceAccount,
+    };
+    let is_person = !matches!(auth, Auth::ServiceAccount);
+    let setup = setup::setup(&Options {
+        project: word("/project").unwrap_or_else(|| "your-project".to_owned()),
+        datasets: vec![word("/dataset").unwrap_or_else(|| "your_dataset".to_owned())],
+        location: word("/location").unwrap_or_else(|| "EU".to_owned()),
+        write: connection.access_write,
+        auth,
+        connection: connection.name.clone(),
+        work: connection.work_schema.clone().unwrap_or_else(|| "TIDEGATE".to_owned()),
+        member: is_person.then(|| "user:name@example.com".to_owned()),
+    })?;
+    Ok(printed(&setup))
+}
+
+fn printed(setup: &Setup) -> String {
+    let mut out = String::new();
     for (at, step) in setup.steps.iter().enumerate() {
-        app.out.data(&format!("# {}. {}", at + 1, step.what))?;
-        step.commands.iter().try_for_each(|command| app.out.data(command))?;
-        app.out.data("")?;
+        out.push_str(&format!("# {}. {}\n{}\n\n", at + 1, step.what, step.commands.join("\n")));
     }
     let (file, text) = &setup.file;
-    app.out.data(&format!("# {file}"))?;
-    text.lines().try_for_each(|line| app.out.data(line))?;
+    out.push_str(&format!("# {file}\n{text}"));
+    out
+}
+
+fn text(app: &App, setup: &Setup) -> Result<()> {
+    printed(setup).lines().try_for_each(|line| app.out.data(line))?;
     app.out.note("nothing was run: read the commands, then run them as an owner of the project");
     Ok(())
 }

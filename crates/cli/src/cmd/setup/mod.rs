@@ -67,8 +67,10 @@ impl Size {
 
 /// The set-up of a connection of the project, filled in from its files; `None`: there is nothing to set up there.
 pub fn text_of(root: &std::path::Path, public_url: Option<&str>, connection: &Connection) -> Result<Option<String>> {
-    if connection.kind != "snowflake" {
-        return Ok(None);
+    match connection.kind.as_str() {
+        "snowflake" => {}
+        "bigquery" => return bigquery::text_of(connection).map(Some),
+        _ => return Ok(None),
     }
     let mut words = vec!["setup".to_owned(), "--connection".to_owned(), connection.name.clone()];
     if let Some(url) = public_url {

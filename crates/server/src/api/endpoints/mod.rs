@@ -14,9 +14,14 @@ mod connection_full_sync;
 mod connection_records;
 mod connection_remove;
 mod connection_save;
+mod connection_setup;
+mod connection_sign_in;
+mod connection_sign_in_end;
+mod connection_usage;
 mod connections;
 mod hook;
 mod kinds;
+mod logs;
 mod me;
 mod prelude;
 mod project;
@@ -36,8 +41,10 @@ mod sync_automation;
 mod sync_check;
 mod sync_file;
 mod sync_file_check;
+mod sync_file_plan;
 mod sync_pause;
 mod sync_plan;
+mod sync_preview;
 mod sync_remove;
 mod sync_resume;
 mod sync_run;
@@ -71,9 +78,14 @@ pub(super) fn all() -> Vec<Endpoint> {
         connection_records::endpoint(),
         connection_remove::endpoint(),
         connection_save::endpoint(),
+        connection_setup::endpoint(),
+        connection_sign_in::endpoint(),
+        connection_sign_in_end::endpoint(),
+        connection_usage::endpoint(),
         connections::endpoint(),
         hook::endpoint(),
         kinds::endpoint(),
+        logs::endpoint(),
         me::endpoint(),
         project::endpoint(),
         rejects::endpoint(),
@@ -92,8 +104,10 @@ pub(super) fn all() -> Vec<Endpoint> {
         sync_check::endpoint(),
         sync_file::endpoint(),
         sync_file_check::endpoint(),
+        sync_file_plan::endpoint(),
         sync_pause::endpoint(),
         sync_plan::endpoint(),
+        sync_preview::endpoint(),
         sync_remove::endpoint(),
         sync_resume::endpoint(),
         sync_run::endpoint(),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 use tidegate_model::{Error, ErrorKind, Result};
 
-use super::connections::works;
+use super::connections::{signed_in, works};
 use super::editor::{diff, form_pairs, problems, save_form};
 use crate::access::Scope;
 use crate::api::Api;
@@ -63,7 +63,8 @@ fn sign_in(visit: &Visit, detail: &ConnectionDetail, redirect: &str) -> Markup {
         return html! {};
     }
     html! {
-        section.card { h2 { "Sign in" }
+        section.card id="sign-in" { h2 { "Sign in" }
+            @if let Some(state) = &detail.connection.sign_in { p { (signed_in(visit, state)) } }
             p { "tidegate works there as a person who has signed in. The client there has to know this address, to the letter:" }
             div.row { code.value id="redirect" { (redirect) } button.small type="button" data-copies="redirect" { "Copy" span.hidden-text { " the redirect address" } } }
             p {}

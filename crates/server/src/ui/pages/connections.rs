@@ -4,7 +4,7 @@ use axum::extract::State;
 use maud::{Markup, html};
 
 use crate::api::Api;
-use crate::desk::{ConnectionAnswer, KindAnswer};
+use crate::desk::{ConnectionAnswer, KindAnswer, SignInState};
 use crate::ui::parts::{ago, empty, escaped, head, link};
 use crate::ui::visit::{Place, Shown, Visit};
 
@@ -32,7 +32,7 @@ fn table(visit: &Visit, connections: &[ConnectionAnswer]) -> Markup {
                 tr {
                     th scope="row" { a href={ "/connections/" (escaped(&one.connection)) } { (one.connection) } @if !one.enabled { " " span.state { i aria-hidden="true" { "‖" } "off" } } }
                     td data-label="Type" { (one.kind) " " span.soft { (one.side) } @if !one.available { " " span.soft.small { "not in this build" } } }
-                    td data-label="Last test" { (works(one)) " " @if let Some(at) = &one.checked_at { span.soft.small { (ago(at, visit.now)) } } }
+                    td data-label="Last test" { (works(one)) " " @if let Some(at) = &one.checked_at { span.soft.small { (ago(at, visit.now)) } } @if let Some(sign_in) = &one.sign_in { br; (signed_in(visit, sign_in)) } }
                     td data-label="May write" { @if one.side == "platform" || one.access_write { "yes" } @else { span.soft { "reads only" } } }
                     td data-label="Used by" { @for (at, sync) in one.syncs.iter().enumerate() { @if at > 0 { ", " } a href={ "/syncs/" (escaped(sync)) } { (sync) } } @if one.syncs.is_empty() { span.soft { "no sync" } } }
                 }
@@ -47,6 +47,22 @@ pub(super) fn works(one: &ConnectionAnswer) -> Markup {
         Some(true) => html! { span.state.is-ok { i aria-hidden="true" { "✓" } "works" } },
         Some(false) => html! { span.state.is-failed { i aria-hidden="true" { "✕" } "does not work" } },
         None => html! { span.state { i aria-hidden="true" { "?" } "not tested" } },
+    }
+}
+
+/// How a sign-in stands, in words.
+pub(super) fn signed_in(visit: &Visit, sign_in: &SignInState) -> Markup {
+    let class = if sign_in.needs_a_person { "state is-partial" } else { "state is-ok" };
+    html! {
+        span class=(class) {
+            i aria-hidden="true" { @if sign_in.needs_a_person { "!" } @else { "✓" } }
+            @match (sign_in.state.as_str(), &sign_in.until) {
+                ("nobody", _) => "nobody has signed in",
+                ("over", _) => "the sign-in is over",
+                (_, Some(until)) => { "signed in; expires " (ago(until, visit.now)) },
+                _ => "signed in",
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod connection;
 mod connections;
 mod editor;
 mod hub;
+mod logs;
 mod overview;
 mod plan;
 mod record;
@@ -30,6 +31,7 @@ pub(super) fn routes(router: Router<Api>) -> Router<Api> {
         .route("/", get(overview::page))
         .route("/sign-in", get(sign_in::page))
         .route("/runs", get(runs::page))
+        .route("/logs", get(logs::page))
         .route("/runs/{run}", get(run::page))
         .route("/syncs/new", get(editor::new).post(editor::draft_new))
         .route("/syncs/{sync}", get(sync::page))

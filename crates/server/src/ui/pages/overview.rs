@@ -4,10 +4,11 @@ use axum::extract::{Query, State};
 use maud::{Markup, html};
 use serde::Deserialize;
 
+use super::connections::signed_in;
 use super::runs::run_table;
 use crate::access::Scope;
 use crate::api::Api;
-use crate::desk::{RunsAsk, SyncAnswer};
+use crate::desk::{ConnectionAnswer, RunsAsk, SyncAnswer};
 use crate::ui::parts::{Act, ago, badge, direction, empty, escaped, filter_box, grouped, head, health, link, plural};
 use crate::ui::visit::{Place, Shown, Visit};
 
@@ -29,12 +30,14 @@ pub(super) async fn page(State(api): State<Api>, visit: Visit, Query(asked): Que
         let connections = api.desk.connections().await?.len();
         return Ok(visit.page(Place::Overview, "Overview", &first_steps(&visit, connections)));
     }
+    let connections = api.desk.connections().await?;
     let runs = api.desk.runs(&RunsAsk { limit: Some(LAST_RUNS), ..RunsAsk::default() }).await?;
     let shown: Vec<&SyncAnswer> =
         visit.syncs.iter().filter(|sync| asked.health.is_empty() || sync.health == asked.health).collect();
     let acts = html! { @if visit.edits() { a.button.main-act href="/syncs/new" { "New sync" } } };
     let body = html! {
         (head(&[], "Overview", html! { (plural(visit.syncs.len() as u64, "sync", "syncs")) " between your warehouses and platforms" }, acts))
+        (sign_ins(&visit, &connections))
         div id="tiles" data-live="4000" { (tiles(&visit.syncs)) }
         section.card.flush aria-labelledby="syncs-title" {
             div.row.apart {
@@ -55,6 +58,18 @@ pub(super) async fn page(State(api): State<Api>, visit: Visit, Query(asked): Que
         }
     };
     Ok(visit.page(Place::Overview, "Overview", &body))
+}
+
+/// Sign-ins that end soon, before they end.
+fn sign_ins(visit: &Visit, connections: &[ConnectionAnswer]) -> Markup {
+    let due = |one: &&ConnectionAnswer| one.sign_in.as_ref().is_some_and(|sign_in| sign_in.needs_a_person);
+    html! {
+        @for one in connections.iter().filter(due) {
+            @if let Some(sign_in) = &one.sign_in {
+                div.note.is-partial { p { a href={ "/connections/" (escaped(&one.connection)) } { (one.connection) } ": " (signed_in(visit, sign_in)) ". An admin signs in on its page." } }
+            }
+        }
+    }
 }
 
 fn tiles(syncs: &[SyncAnswer]) -> Markup {
