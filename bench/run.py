@@ -14,6 +14,7 @@ import tempfile
 import time
 
 import peers
+import snowflake
 
 COMPANY_FIELDS = [
     ("name", "TEXT"), ("phase", "TEXT"), ("country", "TEXT"), ("website", "TEXT"), ("arr", "DECIMAL(12,2)"),
@@ -45,6 +46,7 @@ def measured(command, **options):
 class Bench:
     def __init__(self, binary, rows, folder, peers):
         self.binary, self.rows, self.folder, self.peers, self.over = binary, rows, folder, peers, 0
+        self.reader = os.path.join(os.path.dirname(binary), "examples", "snowflake_read")
 
     def tidegate(self, project, *arguments, ok=(0,)):
         seconds, peak, code, out, err = measured([self.binary, "--project", project, *arguments])
@@ -303,7 +305,16 @@ def cold_start(bench):
     bench.report("CLI cold start (median of 20) against 50 ms", sorted(times)[10], 0.05, 1.0)
 
 
-ALL = {"cold_start": cold_start, "companies": companies, "growth": growth, "usage_sqlite": usage_sqlite, "usage_postgres": usage_postgres}
+def snowflake_read(bench):
+    snowflake.read(bench, measured)
+
+
+def snowflake_slow(bench):
+    snowflake.slow(bench, measured)
+
+
+ALL = {"cold_start": cold_start, "companies": companies, "growth": growth, "usage_sqlite": usage_sqlite, "usage_postgres": usage_postgres,
+       "snowflake_read": snowflake_read, "snowflake_slow": snowflake_slow}
 # Only by name: at the default size it needs 8 GB of disk and a quarter of an hour.
 LARGE = {"growth"}
 

@@ -4,21 +4,21 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use arrow_array::{Array, RecordBatch};
 use arrow_buffer::Buffer;
 use arrow_ipc::reader::StreamDecoder;
 use arrow_schema::SchemaRef;
 use async_trait::async_trait;
 use bytes::Bytes;
-use tidegate_model::page::{Misfit, Page, PageStream, Pages};
+use tidegate_model::page::{Page, PageStream, Pages};
 use tidegate_model::{Error, ErrorKind, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use super::decode::{Wanted, page, schema};
 use super::text;
-use super::wire::{Addresses, Answer, Format, Part, inflate};
-use crate::builder::{PAGE_BYTES_MAX, PageMaker};
+use super::wire::{Addresses, Answer, Format, Part, inflate_pieces};
+use crate::builder::PageMaker;
+use crate::cut::cut;
 
 /// Parts on their way at once: enough to hide the way to the storage and to keep a few cores decoding.
 const AHEAD_PARTS_MAX: usize = 4;
@@ -139,8 +139,8 @@ fn fetch(plan: &Arc<Plan>, rest: &Arc<Addresses>, at: usize, budget: OwnedSemaph
     let (plan, rest) = (plan.clone(), rest.clone());
     let (rows, size) = (rest.rows(at), rest.size(at));
     let task = tokio::spawn(async move {
-        let bytes = rest.fetch(at).await?;
-        blocking(&plan, move |plan| plan.part(&bytes, size)).await
+        let body = rest.fetch(at).await?;
+        blocking(&plan, move |plan| plan.part(body, size)).await
     });
     Coming { task, _budget: budget, rows }
 }
@@ -185,10 +185,10 @@ impl Plan {
         }
     }
 
-    fn part(&self, bytes: &Bytes, size: usize) -> Result<Vec<Page>> {
-        let inflated = inflate(bytes, size).map_err(|_| self.damaged("a part of the result came damaged"))?;
+    fn part(&self, body: Vec<Bytes>, size: usize) -> Result<Vec<Page>> {
+        let inflated = inflate_pieces(body, size).map_err(|_| self.damaged("a part of the result came damaged"))?;
         match self.format {
-            Format::Arrow => self.arrow(inflated.into_owned()),
+            Format::Arrow => self.arrow(inflated),
             Format::Json => {
                 // The rows of a part stand side by side without the brackets around them.
                 let text = [b"[", inflated.trim_ascii(), b"]"].concat();
@@ -211,33 +211,11 @@ impl Plan {
         let mut pages = Vec::new();
         while !buffer.is_empty() {
             if let Some(batch) = decoder.decode(&mut buffer).map_err(broken)? {
-                self.cut(&page(&batch, &self.columns, &self.schema)?, &mut pages);
+                pages.extend(cut(&page(&batch, &self.columns, &self.schema)?, self.page_rows));
             }
         }
         decoder.finish().map_err(broken)?;
         Ok(pages)
-    }
-
-    /// Cuts a page into such of the size asked for.
-    fn cut(&self, page: &Page, pages: &mut Vec<Page>) {
-        let rows = page.len();
-        if rows == 0 {
-            return;
-        }
-        // Of the slices: the arrays share one buffer, and each would count all of it.
-        let bytes = page.rows.columns().iter().map(|array| array.to_data().get_slice_memory_size().unwrap_or(0));
-        let row_bytes = (bytes.sum::<usize>() / rows).max(1);
-        let step = self.page_rows.min((PAGE_BYTES_MAX / row_bytes).max(1));
-        let mut misfits = page.misfits.iter().peekable();
-        for from in (0..rows).step_by(step) {
-            let length = step.min(rows - from);
-            let mut here = Vec::new();
-            while let Some(misfit) = misfits.next_if(|misfit| misfit.row < from + length) {
-                here.push(Misfit { row: misfit.row - from, ..misfit.clone() });
-            }
-            let rows: RecordBatch = page.rows.slice(from, length);
-            pages.push(Page { rows, misfits: here });
-        }
     }
 
     fn json(&self, rows: &[Vec<Option<String>>]) -> Result<Vec<Page>> {

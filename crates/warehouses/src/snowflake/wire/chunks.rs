@@ -2,12 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
-use flate2::bufread::MultiGzDecoder;
+use flate2::{Decompress, FlushDecompress, Status};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tidegate_model::{Error, ErrorKind, Result};
@@ -22,16 +21,55 @@ const PROMISE_MAX: usize = 256 << 20;
 /// How often new addresses are asked for on behalf of one part: storage says "forbidden" of a wrong one, too.
 const RENEWALS_MAX: u32 = 3;
 
+/// What every gzip file begins with.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// 2^15 bytes: the largest window there is, which takes all smaller ones.
+const WINDOW_BITS: u8 = 15;
+
 /// Inflates what begins as gzip does, whatever the headers say; anything else is left as it is.
-pub(in crate::snowflake) fn inflate(body: &[u8], expected: usize) -> Result<Cow<'_, [u8]>> {
-    if !body.starts_with(&[0x1f, 0x8b]) {
+pub(super) fn inflate(body: &[u8], expected: usize) -> Result<Cow<'_, [u8]>> {
+    if !body.starts_with(&GZIP) {
         return Ok(Cow::Borrowed(body));
     }
-    let mut out = Vec::with_capacity(expected.min(PROMISE_MAX));
-    MultiGzDecoder::new(body).read_to_end(&mut out).map_err(|error| {
-        Error::new(ErrorKind::Unavailable, "a compressed answer was cut short or damaged on its way").cause(error)
-    })?;
-    Ok(Cow::Owned(out))
+    unpacked([body], expected).map(Cow::Owned)
+}
+
+/// The same of a body in the pieces that it came in, which are let go one by one: it is never held in one piece.
+pub(in crate::snowflake) fn inflate_pieces(body: Vec<Bytes>, expected: usize) -> Result<Vec<u8>> {
+    if !body.iter().flat_map(|piece| piece.iter()).take(GZIP.len()).eq(&GZIP) {
+        return Ok(body.concat());
+    }
+    unpacked(body, expected)
+}
+
+/// Straight into the room that is set aside: a reader's way would fill that with zeros first and go by small steps.
+fn unpacked<B: AsRef<[u8]>>(body: impl IntoIterator<Item = B>, expected: usize) -> Result<Vec<u8>> {
+    let damaged = || Error::new(ErrorKind::Unavailable, "a compressed answer was cut short or damaged on its way");
+    // One byte more than promised: a full house would be taken for one that is too small.
+    let mut out = Vec::with_capacity(expected.min(PROMISE_MAX) + 1);
+    let mut member = Decompress::new_gzip(WINDOW_BITS);
+    let mut ended = false;
+    for piece in body {
+        let mut rest = piece.as_ref();
+        while !rest.is_empty() {
+            if ended {
+                member = Decompress::new_gzip(WINDOW_BITS);
+            }
+            if out.len() == out.capacity() {
+                out.reserve(out.len().max(64 << 10));
+            }
+            let (taken, made) = (member.total_in(), member.total_out());
+            let status = member.decompress_vec(rest, &mut out, FlushDecompress::None);
+            let status = status.map_err(|error| damaged().cause(error))?;
+            let took = usize::try_from(member.total_in() - taken).unwrap_or(usize::MAX);
+            ended = status == Status::StreamEnd;
+            if !ended && took == 0 && member.total_out() == made {
+                return Err(damaged());
+            }
+            rest = rest.get(took..).unwrap_or_default();
+        }
+    }
+    if ended { Ok(out) } else { Err(damaged().cause("it ends too early")) }
 }
 
 /// Where the rest of a result is.
@@ -51,7 +89,8 @@ struct Known {
 
 /// What came of one attempt to get a chunk.
 enum Got {
-    Bytes(Bytes),
+    /// In the pieces that it came in.
+    Body(Vec<Bytes>),
     /// The address is no longer good.
     Expired(StatusCode),
     Again(String),
@@ -95,8 +134,8 @@ impl Addresses {
             .cause(format!("{why} (query {})", self.query_id))
     }
 
-    /// The bytes of a chunk, compressed or not.
-    pub(in crate::snowflake) async fn fetch(&self, at: usize) -> Result<Bytes> {
+    /// The bytes of a chunk, compressed or not, in the pieces that they came in.
+    pub(in crate::snowflake) async fn fetch(&self, at: usize) -> Result<Vec<Bytes>> {
         let patience = self.inner.context.line.patience;
         let begun = Instant::now();
         let (mut attempt, mut expired) = (0, 0);
@@ -106,7 +145,7 @@ impl Addresses {
                 return Err(Error::internal("a part that the result does not have"));
             };
             let why = match self.attempt(chunk).await {
-                Got::Bytes(bytes) => return Ok(bytes),
+                Got::Body(body) => return Ok(body),
                 Got::Expired(status) => {
                     expired += 1;
                     if expired > RENEWALS_MAX {
@@ -134,7 +173,7 @@ impl Addresses {
                 headers.insert(name, value);
             }
         }
-        let response = match self.inner.context.line.http.get(&chunk.url).headers(headers).send().await {
+        let mut response = match self.inner.context.line.http.get(&chunk.url).headers(headers).send().await {
             Ok(response) => response,
             Err(error) => return Got::Again(chain(&error)),
         };
@@ -146,10 +185,14 @@ impl Addresses {
             _ if !status.is_success() => return Got::Again(format!("storage answers {status}")),
             _ => {}
         }
-        match response.bytes().await {
-            Ok(bytes) if bytes.is_empty() => Got::Again("storage answers nothing".into()),
-            Ok(bytes) => Got::Bytes(bytes),
-            Err(error) => Got::Again(chain(&error)),
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(piece)) => body.push(piece),
+                Ok(None) if body.is_empty() => return Got::Again("storage answers nothing".into()),
+                Ok(None) => return Got::Body(body),
+                Err(error) => return Got::Again(chain(&error)),
+            }
         }
     }
 
@@ -191,6 +234,26 @@ mod tests {
         assert_eq!(*inflate(b"plain", 0).expect("plain"), *b"plain");
         let two: Vec<u8> = [packed.clone(), packed.clone()].concat();
         assert_eq!(*inflate(&two, 8).expect("both members"), *b"rowsrows");
-        assert!(inflate(&packed[..packed.len() - 3], 4).is_err(), "a cut body passed");
+        for cut in 1..packed.len() {
+            assert!(cut < 2 || inflate(&packed[..cut], 4).is_err(), "a body cut to {cut} bytes passed");
+        }
+        let mut damaged = packed;
+        let at = damaged.len() - 6;
+        damaged[at] ^= 1;
+        assert!(inflate(&damaged, 4).is_err(), "a wrong checksum passed");
+    }
+
+    #[test]
+    fn pieces_are_inflated_as_the_whole_is() {
+        let plain: Vec<u8> = (0..200_000_u32).flat_map(|n| (n % 1_000).to_le_bytes()).collect();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gzip.write_all(&plain).expect("written");
+        let packed = gzip.finish().expect("packed");
+        for (size, expected) in [(1, 0), (7, plain.len()), (1_000, plain.len() - 1), (packed.len(), 10 * plain.len())] {
+            let pieces = |body: &[u8]| body.chunks(size).map(Bytes::copy_from_slice).collect::<Vec<_>>();
+            assert!(inflate_pieces(pieces(&packed), expected).expect("inflated") == plain, "pieces of {size}");
+            assert_eq!(inflate_pieces(pieces(b"plain"), 0).expect("plain"), b"plain");
+            assert!(inflate_pieces(pieces(&packed[..packed.len() - 1]), expected).is_err());
+        }
     }
 }

@@ -20,7 +20,7 @@ mod sigv4;
 mod upload;
 
 pub(super) use auth::{Credentials, TokenKind};
-pub(super) use chunks::{Addresses, inflate};
+pub(super) use chunks::{Addresses, inflate_pieces};
 pub(super) use jwt::KeyPair;
 pub(super) use line::{Line, Patience};
 pub(super) use query::{Answer, Bind, Format, Part, Statement};

@@ -1,0 +1,64 @@
+"""Reading of large Snowflake results: our client against a mock of the protocol (crates/warehouses/examples/snowflake_read.rs)."""
+
+import json
+import os
+import subprocess
+import time
+
+# Runs of each, one after the other in turn: the best of each counts, since a busy machine only ever makes one slower.
+ROUNDS = 7
+THREADS = 2
+
+
+class Mock:
+    """A mock that serves so many rows, in a process of its own."""
+
+    def __init__(self, bench, rows):
+        self.program = bench.reader
+        port = os.path.join(bench.folder, f"snowflake-{rows}.port")
+        self.process = subprocess.Popen([self.program, "serve", port, str(rows)])
+        while not (os.path.exists(port) and open(port).read()):
+            if self.process.poll() is not None:
+                raise SystemExit("the mock of Snowflake did not start")
+            time.sleep(0.05)
+        self.port = open(port).read()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+
+def told(measured, *command):
+    """Runs one side; its seconds and its peak memory."""
+    _, peak, code, out, err = measured(list(command))
+    if code:
+        raise SystemExit(f"{' '.join(command)} ended with {code}:\n{err}")
+    return json.loads(out)["seconds"], peak
+
+
+def read(bench, measured):
+    """1M rows of 8 columns in gzip chunks, against inflating and decoding the same chunks from memory."""
+    rows = bench.rows // 50_000 * 50_000
+    with Mock(bench, rows) as mock:
+        floor, ours, peak = [], [], 0
+        for _ in range(ROUNDS):
+            floor.append(told(measured, mock.program, "memory", str(rows), str(THREADS))[0])
+            seconds, used = told(measured, mock.program, "read", mock.port, str(rows), str(THREADS))
+            ours.append(seconds)
+            peak = max(peak, used)
+    print(f"      {THREADS} threads; {rows / min(floor):,.0f} rows/s from memory, {rows / min(ours):,.0f} rows/s through the client; "
+          f"all rounds {[round(f / o, 2) for f, o in zip(floor, ours)]}", flush=True)
+    bench.report(f"Snowflake: {rows} rows read and decoded, best of {ROUNDS} (0.8 of the speed from memory is 1.25)", min(ours), min(floor), 1.25, peak, 100)
+
+
+def slow(bench, measured):
+    """20M rows with a consumer that sleeps over each page: memory only."""
+    rows, pause_ms = bench.rows // 50_000 * 50_000 * 20, 5
+    with Mock(bench, rows) as mock:
+        seconds, peak = told(measured, mock.program, "read", mock.port, str(rows), str(THREADS), str(pause_ms))
+    # The consumer alone takes so long: pages of 10,000 rows.
+    alone = rows / 10_000 * pause_ms / 1000
+    bench.report(f"Snowflake: {rows} rows to a consumer that sleeps {pause_ms} ms a page, against its sleep", seconds, alone, 2.0, peak, 150)
