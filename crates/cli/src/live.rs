@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use tidegate_engine::RunOptions;
 use tidegate_model::config::config_hash;
-use tidegate_model::ports::ProcessId;
+use tidegate_model::ports::{Cancel, Holder, ProcessId, Shard, Shards};
 use tidegate_model::record::Key;
 use tidegate_model::run::RunRecord;
 use tidegate_model::sync::{Direction, Sync as SyncSpec};
@@ -110,6 +110,7 @@ fn options(ask: &RunAsk, wishes: &StartAsk) -> RunOptions {
         limit: None,
         force_guards: wishes.force_guards.clone(),
         cancel: ask.cancel.clone(),
+        shards: None,
     }
 }
 
@@ -147,15 +148,68 @@ impl Runner for Live {
         work.await.map_err(|error| Error::internal("a run ended in a panic").cause(error))?
     }
 
+    async fn offered(&self) -> Result<usize> {
+        let shop = self.shop();
+        if shop.state_is_a_file()? {
+            return Ok(0);
+        }
+        Ok(offered(&shop).await?.len())
+    }
+
+    async fn help(&self, cancel: Cancel) -> Result<bool> {
+        let shop = self.shop();
+        let now = shop.engine.env.now();
+        let holder = Holder { name: shop.engine.holder.clone(), process: shop.engine.env.process() };
+        let mut taken = None;
+        for open in offered(&shop).await? {
+            taken = shop.store.take_shard(&open, &holder, now).await?;
+            if taken.is_some() {
+                break;
+            }
+        }
+        let Some(taken) = taken else { return Ok(false) };
+        let runtime = tokio::runtime::Handle::current();
+        let work = tokio::task::spawn_blocking(move || runtime.block_on(help(&shop, taken, cancel)));
+        work.await.map_err(|error| Error::internal("a part of a run ended in a panic").cause(error))?.map(|()| true)
+    }
+
     fn is_gone(&self, process: &ProcessId) -> bool {
         crate::process::is_gone(process)
+    }
+}
+
+/// Parts that wait, of syncs that are the same in this project.
+async fn offered(shop: &Workshop) -> Result<Vec<Shard>> {
+    // Whoever is surely gone need not fall silent first.
+    for (span, number, holder) in shop.store.held_shards().await? {
+        if holder.process.as_ref().is_some_and(crate::process::is_gone) {
+            shop.store.give_shard_back(&span, number, &holder.name).await?;
+        }
+    }
+    let mut open = shop.store.open_shards(None, shop.engine.env.now()).await?;
+    let known = |shard: &Shard| shop.project.syncs.contains_key(&shard.sync);
+    open.retain(|shard| known(shard) && config_hash(&shop.project, &shard.sync) == shard.config_hash);
+    Ok(open)
+}
+
+async fn help(shop: &Workshop, taken: Shard, cancel: Cancel) -> Result<()> {
+    let shards = Arc::clone(&shop.store) as Arc<dyn Shards>;
+    let options = RunOptions { cancel, ..RunOptions::default() };
+    match shop.job(&taken.sync).await.map_err(first) {
+        Ok(job) => shop.engine.help(&job, &options, &shards, taken).await,
+        Err(error) => {
+            shards.give_shard_back(&taken.span, taken.number, &shop.engine.holder).await?;
+            Err(error)
+        }
     }
 }
 
 async fn work(shop: &Workshop, ask: &RunAsk) -> Result<RunRecord> {
     let wishes: StartAsk = serde_json::from_str(&ask.wishes)
         .map_err(|error| Error::internal("what was asked for in the queue cannot be read").cause(error))?;
-    let options = options(ask, &wishes);
+    let mut options = options(ask, &wishes);
+    // A file has this process alone: nobody could help.
+    options.shards = (!shop.state_is_a_file()?).then(|| Arc::clone(&shop.store) as Arc<dyn Shards>);
     let job = match shop.job(&ask.sync).await.map_err(first) {
         Ok(job) => job,
         // Somebody asked for a run, or the schedule did: that it was refused belongs among the sync's runs.

@@ -25,6 +25,9 @@ mod scale;
 #[path = "api/server.rs"]
 mod server;
 #[cfg(feature = "failpoints")]
+#[path = "api/shared.rs"]
+mod shared;
+#[cfg(feature = "failpoints")]
 #[path = "api/stalled.rs"]
 mod stalled;
 #[path = "api/tls.rs"]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tidegate_model::ports::{Cancel, Env, Listener, Memory, Platform, Warehouse};
+use tidegate_model::ports::{Cancel, Env, Listener, Memory, Platform, Shards, Warehouse};
 use tidegate_model::record::{Fields, Key, RemoteId};
 use tidegate_model::run::RunRecord;
 use tidegate_model::sync::{Direction, Sync, Target};
@@ -69,6 +69,8 @@ pub struct RunOptions {
     pub force_guards: Vec<String>,
     /// Asks the run to stop.
     pub cancel: Cancel,
+    /// Where other workers take a part in a large delivery, if there may be any.
+    pub shards: Option<Arc<dyn Shards>>,
 }
 
 /// A record of the platform as the ledger remembers it.

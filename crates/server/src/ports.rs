@@ -96,6 +96,15 @@ pub trait Runner: Send + Sync {
     /// means that there is no record: the run could not begin (the lease is held elsewhere, the store is away). When
     /// asked to stop it ends within seconds. Dropping the future is as good as a crash.
     async fn run(&self, ask: RunAsk) -> Result<RunRecord>;
+    /// How many parts of large deliveries of other processes wait for somebody.
+    async fn offered(&self) -> Result<usize> {
+        Ok(0)
+    }
+    /// Takes a part in a large delivery of another process's run, if there is one, until none of it is left; false if there
+    /// is none. When asked to stop it ends within seconds, and others go on.
+    async fn help(&self, _cancel: Cancel) -> Result<bool> {
+        Ok(false)
+    }
     /// Whether a process is surely gone: its jobs need not wait for its lease to run out.
     fn is_gone(&self, _process: &ProcessId) -> bool {
         false

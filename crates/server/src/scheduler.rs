@@ -268,6 +268,7 @@ impl Scheduler {
             while let Some(ended) = self.worker.next_end().await {
                 self.ended(ended, true).await;
             }
+            self.worker.helped().await;
         };
         tokio::select! {
             () = clock.sleep(stop_ms) => {}

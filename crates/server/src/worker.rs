@@ -45,6 +45,9 @@ pub(crate) struct Worker {
     pub(crate) parallel_max: usize,
     tasks: JoinSet<Result<RunRecord>>,
     at_work: HashMap<Id, AtWork>,
+    /// Parts of others' runs that are delivered here.
+    helping: JoinSet<Result<bool>>,
+    stop_helping: Cancel,
     /// Jobs of which it was said that they are left to others.
     left: BTreeSet<(String, String)>,
 }
@@ -59,7 +62,9 @@ impl Worker {
         (holder, parallel_max): (Holder, usize),
     ) -> Self {
         let (tasks, at_work, left) = (JoinSet::new(), HashMap::new(), BTreeSet::new());
-        Self { runner, state, jobs, clock, status, holder, parallel_max: parallel_max.max(1), tasks, at_work, left }
+        let (helping, stop_helping) = (JoinSet::new(), Cancel::default());
+        let parallel_max = parallel_max.max(1);
+        Self { runner, state, jobs, clock, status, holder, parallel_max, tasks, at_work, helping, stop_helping, left }
     }
 
     /// A sign of life for what is at work here, and jobs of workers that are known to be gone are given back.
@@ -82,10 +87,11 @@ impl Worker {
 
     /// Starts what may start, as long as there is room.
     pub(crate) async fn start(&mut self, project: &Project, now: Instant) -> Result<()> {
+        self.reap();
         let queue = self.jobs.jobs().await?;
         let mut began = BTreeSet::new();
         for job in startable(&queue, &project.before, now) {
-            if self.at_work.len() >= self.parallel_max {
+            if self.at_work.len() + self.helping.len() >= self.parallel_max {
                 break;
             }
             if !self.fits(project, job) {
@@ -99,10 +105,48 @@ impl Worker {
             }
             self.run(job, now);
         }
+        self.help().await?;
         let waiting = queue.iter().filter(|job| job.due_at <= now && !is_at_work(job, now) && !began.contains(&job.id));
         let waiting = waiting.count();
         self.status.measure(|metrics| metrics.board(waiting, self.at_work.len()));
         Ok(())
+    }
+
+    /// Takes note of help that has ended.
+    fn reap(&mut self) {
+        while let Some(ended) = self.helping.try_join_next() {
+            match ended {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) if matches!(error.kind, ErrorKind::LeaseLost | ErrorKind::Cancelled) => {
+                    tracing::info!(code = error.code(), "a part of another process's run was let go of: {error}");
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(
+                        code = error.code(),
+                        "a part of another process's run was not delivered here: {error}"
+                    );
+                }
+                Err(error) => tracing::warn!("a part of another process's run was dropped here: {error}"),
+            }
+        }
+    }
+
+    /// With room left, parts of others' runs are taken.
+    async fn help(&mut self) -> Result<()> {
+        let room = self.parallel_max.saturating_sub(self.at_work.len() + self.helping.len());
+        if room == 0 {
+            return Ok(());
+        }
+        for _ in 0..self.runner.offered().await?.min(room) {
+            let (runner, cancel) = (Arc::clone(&self.runner), self.stop_helping.clone());
+            self.helping.spawn(async move { runner.help(cancel).await });
+        }
+        Ok(())
+    }
+
+    /// Waits until what is helped with here was let go of.
+    pub(crate) async fn helped(&mut self) {
+        while self.helping.join_next().await.is_some() {}
     }
 
     /// Whether this project is the one that the job was asked with.
@@ -198,6 +242,7 @@ impl Worker {
 
     /// Asks what is at work to stop; how many that are.
     pub(crate) fn stop(&self) -> usize {
+        self.stop_helping.cancel();
         self.at_work.values().for_each(|work| work.cancel.cancel());
         self.at_work.len()
     }
@@ -205,6 +250,7 @@ impl Worker {
     /// Drops what is still at work. Its jobs are given back; their leases run out.
     pub(crate) async fn abandon(&mut self) {
         self.tasks.abort_all();
+        self.helping.abort_all();
         for work in self.at_work.values() {
             let sync = work.job.sync.as_str();
             tracing::warn!(

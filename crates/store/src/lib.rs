@@ -14,6 +14,7 @@ mod pages;
 mod postgres;
 mod seal;
 mod secrets;
+mod shards;
 mod sqlite;
 mod store;
 mod tx;

@@ -90,6 +90,7 @@ pub fn run(app: &App, args: &Args) -> Ending {
             limit: args.limit,
             force_guards: args.force_guard.clone(),
             cancel: signals.cancel.clone(),
+            shards: None,
         };
         let order = shop.order(&args.syncs).await?;
         if order.is_empty() {

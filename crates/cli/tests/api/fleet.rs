@@ -39,13 +39,13 @@ impl Fleet {
     }
 
     /// With syncs `s0`, `s1`, …, of one table each into one model.
-    pub fn new(name: &str, syncs: usize, rows: usize) -> Self {
+    pub fn new(name: &str, syncs: usize, rows: usize, batch: usize) -> Self {
         let fleet = Self::empty(name);
-        (0..syncs).for_each(|number| fleet.add(number, rows));
+        (0..syncs).for_each(|number| fleet.add(number, rows, batch));
         fleet
     }
 
-    fn add(&self, number: usize, rows: usize) {
+    fn add(&self, number: usize, rows: usize, batch: usize) {
         self.psql(&format!(
             "CREATE TABLE t{number} (id TEXT PRIMARY KEY, name TEXT);
              INSERT INTO t{number} SELECT 'S{number}K' || i, 'n' || i FROM generate_series(1, {rows}) i"
@@ -55,7 +55,7 @@ impl Fleet {
             &format!(
                 "version: 1\nwarehouse: {{ connection: lake, relation: public.t{number} }}\n\
                  platform: {{ connection: crm, model: company }}\nshared: true\ndirection: to_platform\n\
-                 key: {{ warehouse: id, platform: externalId }}\nbatch_size: 50\nfields:\n\
+                 key: {{ warehouse: id, platform: externalId }}\nbatch_size: {batch}\nfields:\n\
                  \x20 - {{ warehouse: name, platform: name }}\nschedule: {{ every: 1d }}\nautomation: false\n"
             ),
         );

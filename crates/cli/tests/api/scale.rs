@@ -72,7 +72,7 @@ const ASKED: [(&str, &str); 20] = [
     ("/api/v1/runs?limit=500", "\"next\":\""),
     ("/api/v1/runs?status=unbalanced", "[]"),
     ("/api/v1/logs?limit=500", "\"next\":\""),
-    ("/api/v1/rejects?limit=500&sync=s199", "\"next\":null"),
+    ("/api/v1/rejects?limit=500&sync=s199", "\"next\":\""),
 ];
 
 #[test]

@@ -15,7 +15,7 @@ use super::server::{PATIENCE, Server};
 /// A worker asks again whether a sync is still its own once it has been silent for so long.
 const SILENCE: Duration = Duration::from_secs(11);
 
-fn stands_still(pid: Pid) -> bool {
+pub fn stands_still(pid: Pid) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).expect("it lives");
     stat.rsplit_once(')').is_some_and(|(_, fields)| fields.trim_start().starts_with('T'))
 }
@@ -55,7 +55,7 @@ fn dump(fleet: &Fleet) -> String {
 
 #[test]
 fn a_worker_that_wakes_after_a_takeover_on_postgres_writes_nothing_to_a_hub() {
-    let fleet = Fleet::new("stalled", 1, 500);
+    let fleet = Fleet::new("stalled", 1, 500, 50);
     let (worker, _) = stalled(&fleet);
     forgotten(&fleet);
     let other = fleet.worker(None);
@@ -83,7 +83,7 @@ fn twin(runtime: &Runtime) -> Running {
 #[test]
 fn a_worker_that_wakes_after_a_takeover_on_postgres_sends_nothing_to_an_api() {
     let runtime = Runtime::new().expect("a runtime");
-    let (fleet, twin) = (Fleet::new("stalled_api", 1, 300), twin(&runtime));
+    let (fleet, twin) = (Fleet::new("stalled_api", 1, 300, 50), twin(&runtime));
     let url = twin.url();
     fleet.bench.write("connections/crm.yaml", &format!("version: 1\ntype: planhat\ntoken: sandbox\nurl: {url}\n"));
     let (worker, since) = stalled(&fleet);

@@ -11,12 +11,14 @@ use super::server::{PATIENCE, Server};
 const SYNCS: usize = 4;
 /// So many that each of four processes has looked for work before one of them is through with a sync.
 const ROWS: usize = 6_000;
+/// So large that no delivery is one for several workers.
+const BATCH: usize = 200;
 /// How long the silent keep what is theirs.
 const LEASE: Duration = Duration::from_secs(60);
 
 #[test]
 fn four_processes_on_postgres_share_the_work_and_take_over_from_two_that_are_killed() {
-    let fleet = Fleet::new("killed", SYNCS, ROWS);
+    let fleet = Fleet::new("killed", SYNCS, ROWS, BATCH);
     fleet.run(&["check"]).expect(0);
     // Two die in the middle of their first run, between what was sent and what was settled.
     let mut dying = [fleet.worker(Some("deliver.intended:3")), fleet.worker(Some("store.answer.committed:4"))];
@@ -57,7 +59,7 @@ fn four_processes_on_postgres_share_the_work_and_take_over_from_two_that_are_kil
 
 #[test]
 fn two_schedulers_on_postgres_run_a_slot_once() {
-    let fleet = Fleet::new("schedulers", SYNCS, ROWS);
+    let fleet = Fleet::new("schedulers", SYNCS, ROWS, BATCH);
     for number in 0..SYNCS {
         let path = format!("syncs/s{number}.yaml");
         let text = std::fs::read_to_string(fleet.bench.path(&path)).expect("read");
@@ -81,14 +83,14 @@ fn two_schedulers_on_postgres_run_a_slot_once() {
 
 #[test]
 fn a_worker_with_another_project_leaves_the_work_on_postgres_to_others() {
-    let fleet = Fleet::new("other", SYNCS, ROWS);
+    let fleet = Fleet::new("other", SYNCS, ROWS, BATCH);
     let serve = Server::start(&mut fleet.command(&["--json", "serve", "--listen", "127.0.0.1:0", "--parallel", "1"]));
     // Its own copy of the project, in which the sync reads another column.
     let other = Bench::new();
     for path in ["tidegate.yaml", "connections/lake.yaml", "connections/crm.yaml", "syncs/s0.yaml"] {
         other.write(
             path,
-            &std::fs::read_to_string(fleet.bench.path(path)).expect("read").replace("batch_size: 50", "batch_size: 7"),
+            &std::fs::read_to_string(fleet.bench.path(path)).expect("read").replace("batch_size: 200", "batch_size: 7"),
         );
     }
     let mut command = other.command(&["--json", "work"]);

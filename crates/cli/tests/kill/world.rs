@@ -324,6 +324,8 @@ pub fn passed_elsewhere() -> BTreeMap<&'static str, &'static str> {
         ("postgres.after_commit", "passed on Postgres, whose test looks for it"),
         ("bigquery.before_job", "a gap: no scenario runs on BigQuery's emulator yet"),
         ("bigquery.after_job", "a gap: no scenario runs on BigQuery's emulator yet"),
+        ("shards.offered", "passed where several processes share a delivery (api/shared.rs), not by one alone"),
+        ("shards.taken", "passed where several processes share a delivery (api/shared.rs), not by one alone"),
         ("history.drained", "passed by the scenario of a stream, whose test looks for it"),
         ("history.before_trim", "passed by the scenario of a stream, whose test looks for it"),
         ("history.trimmed", "passed by the scenario of a stream, whose test looks for it"),

@@ -74,12 +74,18 @@ pub(crate) struct Asking<'a> {
     ctx: &'a Ctx,
     span: &'a Span,
     number: u32,
+    step: u32,
 }
 
 impl<'a> Asking<'a> {
     /// Begins with a batch of this number.
     pub fn new(ctx: &'a Ctx, span: &'a Span, number: u32) -> Self {
-        Self { ctx, span, number }
+        Self { ctx, span, number, step: 1 }
+    }
+
+    /// The same where others number batches of the span too: each its own, so many apart.
+    pub fn apart(ctx: &'a Ctx, span: &'a Span, number: u32, step: u32) -> Self {
+        Self { ctx, span, number, step }
     }
 
     /// Commits a batch's intents.
@@ -93,7 +99,7 @@ impl<'a> Asking<'a> {
         env.failpoint("deliver.before_intend");
         self.ctx.engine.memory.intend(&self.ctx.lease, &intents).await?;
         env.failpoint("deliver.intended");
-        self.number += 1;
+        self.number += self.step;
         Ok(Intended { number: Some(number), verdicts: batch.verdicts, answers: Answers::default() })
     }
 

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 use tidegate_model::error::{Error, ErrorKind, Result};
 use tidegate_model::finding::Severity;
-use tidegate_model::ports::{Choice, ConflictState, HEARTBEAT_MS, Lease, Limits, Need, SyncState, WriteColumn};
+use tidegate_model::ports::{
+    Choice, ConflictState, HEARTBEAT_MS, Lease, Limits, Need, Shard, Shards, SyncState, WriteColumn,
+};
 use tidegate_model::record::Key;
 use tidegate_model::schema::{Abilities, ModelKind, ModelSchema, NormalForm, Relation, RelationSchema, Source};
 use tidegate_model::span::Fence;
@@ -66,6 +68,8 @@ pub(crate) struct Ctx {
     pub resumed: AtomicBool,
     /// Records that the run is about to write, once that is known.
     pub work: AtomicU64,
+    /// The part of another process's run that is delivered under this context, and where it is kept.
+    pub part: Option<(Arc<dyn Shards>, Shard)>,
     /// When the lease was last known to be ours, microseconds.
     proved: AtomicI64,
     /// Keys that are held as `rekeyed`.
@@ -131,6 +135,7 @@ impl Ctx {
             judged,
             resumed: AtomicBool::new(false),
             work: AtomicU64::new(0),
+            part: None,
             proved: AtomicI64::new(engine.env.now().0),
             rekeyed,
             choices,
@@ -192,7 +197,10 @@ impl Ctx {
         if fresh || self.run.is_empty() {
             return Ok(());
         }
-        self.engine.memory.heartbeat(&self.lease, now).await?;
+        match &self.part {
+            Some((shards, part)) => shards.beat_shard(part, &self.engine.holder, now).await?,
+            None => self.engine.memory.heartbeat(&self.lease, now).await?,
+        }
         self.proved.store(now.0, Ordering::Relaxed);
         Ok(())
     }

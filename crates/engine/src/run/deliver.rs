@@ -42,6 +42,11 @@ impl<'a> Delivery<'a> {
         Self { ctx, asking, settling, waiting: None, fresh: Counts::default(), stop: None }
     }
 
+    /// Delivers a part of a span: further batches of it are numbered so that no other part has their numbers.
+    pub fn of_part(ctx: &'a Ctx, span: &'a Span, first: u32, parts: u32) -> Self {
+        Self { asking: Asking::apart(ctx, span, first, parts), ..Self::new(ctx, span, 0, ctx.records(0)) }
+    }
+
     /// Most verdicts in a batch.
     pub fn batch_max(ctx: &Ctx) -> usize {
         let limit = ctx.abilities.max_batch.max(1) as usize;
@@ -68,9 +73,19 @@ impl<'a> Delivery<'a> {
         self.settling.not_reached(verdicts)
     }
 
+    /// Counts that no settlement holds.
+    pub fn apart(&self) -> &Books {
+        &self.settling.apart
+    }
+
     /// Sends a batch, and settles the one before it meanwhile.
     pub async fn next(&mut self, batch: Batch) -> Result<()> {
         let intended = self.asking.intend(batch).await?;
+        self.next_intended(intended).await
+    }
+
+    /// The same for a batch whose intents are committed.
+    pub async fn next_intended(&mut self, intended: Intended) -> Result<()> {
         let before = self.waiting.take();
         let settled = async {
             match before {
@@ -123,7 +138,7 @@ impl<'a> Delivery<'a> {
 
     /// Takes note of what was heard, before it is settled.
     fn note(&mut self, heard: &mut Heard) {
-        self.settling.books.add(&std::mem::take(&mut heard.requests));
+        self.settling.aside(&std::mem::take(&mut heard.requests));
         self.stop = self.stop.take().or(heard.stop.take());
         self.guard_rejects(heard);
     }

@@ -23,6 +23,7 @@ pub(crate) mod retry;
 mod rows;
 mod send;
 mod settle;
+mod shards;
 mod sink;
 mod sorted;
 mod spans;

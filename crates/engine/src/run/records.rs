@@ -18,6 +18,7 @@ use super::history::{self, Begin};
 use super::keyed;
 use super::resume::resume;
 use super::retry;
+use super::shards;
 use super::sink::Sink;
 use super::spans;
 
@@ -147,8 +148,20 @@ async fn deliver(ctx: &Ctx, plan: &Plan, mut sink: Sink<'_>, run: &mut RunRecord
     ctx.work.store(sink.verdicts, std::sync::atomic::Ordering::Relaxed);
     let span = spans::open(ctx, plan.warehouse_to.clone().filter(|_| moves)).await?;
     ctx.engine.env.failpoint("records.span_opened");
+    let outcome = match shards::of(ctx, &sink) {
+        // Boxed: its state is large, and most runs have none of it.
+        Some(shards) => Box::pin(shards::deliver(ctx, shards, &span, &mut sink, run)).await,
+        None => alone(ctx, &span, &mut sink, run).await,
+    };
+    run.books.add(&sink.books);
+    outcome?;
+    close(ctx, plan, span, sink, moves).await
+}
+
+/// Delivers everything in this process.
+async fn alone(ctx: &Ctx, span: &Span, sink: &mut Sink<'_>, run: &mut RunRecord) -> Result<()> {
     let size = Delivery::batch_max(ctx);
-    let mut delivery = Delivery::new(ctx, &span, 0, sink.verdicts);
+    let mut delivery = Delivery::new(ctx, span, 0, sink.verdicts);
     sink.rewind()?;
     let mut outcome = Ok(());
     let mut next = sink.next_batch(size)?;
@@ -174,9 +187,7 @@ async fn deliver(ctx: &Ctx, plan: &Plan, mut sink: Sink<'_>, run: &mut RunRecord
         outcome = spans::end(&mut delivery).await;
     }
     run.books.add(delivery.books());
-    run.books.add(&sink.books);
-    outcome?;
-    close(ctx, plan, span, sink, moves).await
+    outcome
 }
 
 async fn close(ctx: &Ctx, plan: &Plan, span: Span, sink: Sink<'_>, moves: bool) -> Result<()> {

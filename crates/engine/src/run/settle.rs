@@ -20,6 +20,8 @@ pub(crate) struct Settling<'a> {
     span: &'a Span,
     /// Counts of everything settled, and of what was not reached.
     pub books: Books,
+    /// Those of them that no settlement holds.
+    pub apart: Books,
     /// Records that were not what the plan thought, and stayed so.
     pub stale: Vec<Key>,
     done: u64,
@@ -28,7 +30,8 @@ pub(crate) struct Settling<'a> {
 
 impl<'a> Settling<'a> {
     pub fn new(ctx: &'a Ctx, span: &'a Span, total: u64) -> Self {
-        Self { ctx, span, books: Books::default(), stale: Vec::new(), done: 0, total }
+        let (books, apart) = (Books::default(), Books::default());
+        Self { ctx, span, books, apart, stale: Vec::new(), done: 0, total }
     }
 
     /// Counts verdicts that the run does not come to.
@@ -36,9 +39,15 @@ impl<'a> Settling<'a> {
         let rules = self.ctx.rules();
         for verdict in verdicts {
             let settled = settle(&rules, verdict, Answered::NotReached, Answered::NotReached)?;
-            self.books.add(&settled.books);
+            self.aside(&settled.books);
         }
         Ok(())
+    }
+
+    /// Counts what no settlement holds.
+    pub fn aside(&mut self, books: &Books) {
+        self.books.add(books);
+        self.apart.add(books);
     }
 
     /// Settles a batch with what was answered. Returns the records to be looked at again; none after the last look.

@@ -4,11 +4,13 @@
 mod env;
 mod memory;
 mod platform;
+mod shards;
 mod warehouse;
 
 pub use env::*;
 pub use memory::*;
 pub use platform::*;
+pub use shards::*;
 pub use warehouse::*;
 
 use serde::{Deserialize, Serialize};

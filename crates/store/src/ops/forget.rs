@@ -40,8 +40,8 @@ async fn idle<T: Tx>(tx: &mut T, sync: &str, id: i64, now: Instant) -> Result<()
         return Err(Error::new(ErrorKind::Locked, format!("sync {sync} is running: nothing was forgotten"))
             .hint("wait for the run to end, or cancel it, then forget again"));
     }
-    let open =
-        "SELECT 1 FROM intents WHERE settled = 0 AND span IN (SELECT id FROM open_spans WHERE sync = $1) LIMIT 1";
+    let open = "SELECT 1 FROM open_spans s WHERE s.sync = $1 AND (EXISTS (SELECT 1 FROM intents WHERE span = s.id \
+                AND settled = 0) OR EXISTS (SELECT 1 FROM planned WHERE span = s.id)) LIMIT 1";
     if tx.row(open, &[P::Int(id)]).await?.is_some() {
         let message = format!("sync {sync} has writes in hand whose end is not known: nothing was forgotten");
         return Err(Error::new(ErrorKind::Locked, message)

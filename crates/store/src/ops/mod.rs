@@ -16,6 +16,7 @@ pub(crate) mod relink;
 pub(crate) mod runs;
 pub(crate) mod secrets;
 pub(crate) mod settle;
+pub(crate) mod shards;
 pub(crate) mod spans;
 pub(crate) mod state;
 pub(crate) mod sweep;

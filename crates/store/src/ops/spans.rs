@@ -159,6 +159,7 @@ pub(crate) async fn close<T: Tx>(tx: &mut T, held: &Held, span: &Span) -> Result
     }
     move_position(tx, held.sync, Side::Warehouse, span.from.as_ref(), span.to.as_ref()).await?;
     tx.exec("DELETE FROM intents WHERE span = $1", &[P::Text(&span.id)]).await?;
+    super::shards::forget(tx, &span.id).await?;
     tx.exec("DELETE FROM open_spans WHERE id = $1", &[P::Text(&span.id)]).await?;
     Ok(())
 }

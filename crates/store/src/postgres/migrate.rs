@@ -10,6 +10,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0001_state.sql"),
     include_str!("../../migrations/postgres/0002_access.sql"),
     include_str!("../../migrations/postgres/0003_crew.sql"),
+    include_str!("../../migrations/postgres/0004_shards.sql"),
 ];
 
 /// Keeps two processes from migrating at once: an arbitrary number that nobody else locks.

@@ -160,7 +160,8 @@ impl Postgres {
     /// Frees dead rows of the tables that hold data of persons.
     pub(crate) async fn scrub(&self) -> Result<()> {
         let mut session = self.begin(Mode::Query).await?;
-        let out = session.batch("VACUUM ledger, details, history, rejects, conflicts, logs, runs, intents").await;
+        let out =
+            session.batch("VACUUM ledger, details, history, rejects, conflicts, logs, runs, intents, planned").await;
         session.let_go();
         self.give_back(session);
         out

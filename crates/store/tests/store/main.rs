@@ -20,4 +20,5 @@ mod refused;
 mod runs;
 mod schema;
 mod secrets;
+mod shards;
 mod tls;
