@@ -9,13 +9,16 @@ process, and says here what it adds:
   tests need not wait ten minutes for what they wrote to become history;
 - the option `enable_change_history`, the default of a column, the length of an altered one and the time of a table's
   last change, which it takes and does not tell;
+- `APPENDS(TABLE t, start, end)` for every table, from the same record, without that rule;
+- bytes: each table that a query names is read with 10 MB, which is BigQuery's least charge; dry runs say so, finished
+  queries are billed so, and `maximumBytesBilled` refuses what is over it;
 - MERGE within a transaction, which the emulator does not manage on the engine that it is pinned to;
-- Storage Read messages of some thousand rows, where it sends a stream in one.
+- Storage Read in streams of ten thousand rows and messages of some thousand, where it makes one stream of one message.
 
 What it cannot know: whether the real CHANGES shows a key that is updated under its old name (here: it does not), what
 it shows of rows in the streaming buffer, of TRUNCATE and of copy jobs; when the real history of a table ends; how the
-real service sorts gigabytes, ends one of two transactions that write one table, counts bytes (here: none are billed)
-and refuses what is over a quota. Logins are not verified. Written against local-bigquery 0.4.0.
+real service sorts gigabytes, ends one of two transactions that write one table, counts the bytes of columns and partitions
+(here: 10 MB a table, whatever it holds) and refuses what is over a quota; what APPENDS shows of a row that was changed. Logins are not verified. Written against local-bigquery 0.4.0.
 
     python local_bigquery_project.py FILE DATA     (takes two free ports, writes them to the file: REST, Storage)
 """
@@ -37,16 +40,20 @@ FILE, DATA = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 settings.data_dir = DATA
 settings.default_project_id = "lab"
 
+from local_bigquery.api import jobs as calls  # noqa: E402
 from local_bigquery.catalog import ddl, options, tables  # noqa: E402
 from local_bigquery.engine import database  # noqa: E402
-from local_bigquery.errors import BigQueryError  # noqa: E402
+from local_bigquery.errors import STATUSES, BigQueryError  # noqa: E402
 from local_bigquery.grpc import read, server  # noqa: E402
-from local_bigquery.jobs import query  # noqa: E402
+from local_bigquery.jobs import query, store  # noqa: E402
 
 MESSAGE_ROWS = 4_096
 LAG_SECONDS = 600
 AHEAD_SECONDS = 601
 HISTORY = "enableChangeHistory"
+TABLE_BYTES = 10 << 20
+read.STREAM_ROWS = 10_000  # so that a result of some thousand rows comes in several streams
+STATUSES["bytesBilledLimitExceeded"] = (400, "INVALID_ARGUMENT")
 
 options.TABLE_OPTIONS["enable_change_history"] = options.Option(HISTORY, "BOOL", render=lambda value: str(value).lower())
 
@@ -132,7 +139,7 @@ server.SERVICES["google.cloud.bigquery.storage.v1.BigQueryRead"]["ReadRows"] = s
 )
 
 CHANGES = re.compile(
-    r"CHANGES\s*\(\s*TABLE\s+`([^`]+)`\.`([^`]+)`\.`([^`]+)`\s*,"
+    r"\b(CHANGES|APPENDS)\s*\(\s*TABLE\s+`([^`]+)`\.`([^`]+)`\.`([^`]+)`\s*,"
     r"\s*TIMESTAMP\s+'([^']+)'\s*,\s*TIMESTAMP\s+'([^']+)'\s*\)"
 )
 NOW = re.compile(r"\bCURRENT_TIMESTAMP\(\)")
@@ -145,23 +152,30 @@ def refuse(message):
 
 def changes(match, ahead):
     """The rows of a window, put into a table that the query reads in place of the function."""
-    project, dataset, name, start, end = match.groups()
+    function, project, dataset, name, start, end = match.groups()
     table = tables.load(project, dataset, name)
     label = f"{project}:{dataset}.{name}"
     if table.type != "TABLE":
-        refuse(f"Table {label} is not a standard table; CHANGES reads only those")
-    if str(table.dump().get(HISTORY, "")).lower() != "true":
+        refuse(f"Table {label} is not a standard table; {function} reads only those")
+    if function == "CHANGES" and str(table.dump().get(HISTORY, "")).lower() != "true":
         refuse(f"Table {label} must have the option enable_change_history to be read by CHANGES")
     start, end = (datetime.datetime.fromisoformat(moment) for moment in (start, end))
     latest = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=ahead - LAG_SECONDS)
-    if end > latest:
+    if function == "CHANGES" and end > latest:
         refuse("CHANGES: the end timestamp must be at least 10 minutes before the current time")
     place = f'"{project}"."_changes"."w{uuid.uuid4().hex}"'
     with one_at_a_time, database.cursor() as cur:
         cur.execute(f'CREATE SCHEMA IF NOT EXISTS "{project}"."_changes"')
+        # A start before the table was made means the making, as BigQuery says.
+        (made,) = cur.sql(
+            f'SELECT t.begin_snapshot FROM "__ducklake_metadata_{project}".ducklake_table t '
+            f'JOIN "__ducklake_metadata_{project}".ducklake_schema s USING (schema_id) WHERE t.end_snapshot IS NULL '
+            f"AND s.end_snapshot IS NULL AND t.table_name = '{name}' AND s.schema_name = '{dataset}'"
+        ).fetchone()
         within = (
             f"SELECT snapshot_id, snapshot_time FROM ducklake_snapshots('{project}') "
-            f"WHERE snapshot_time >= '{start.isoformat()}' AND snapshot_time < '{end.isoformat()}'"
+            f"WHERE snapshot_time >= '{start.isoformat()}' AND snapshot_time < '{end.isoformat()}' "
+            f"AND snapshot_id > {made}"
         )
         first, last = cur.sql(f"SELECT min(snapshot_id), max(snapshot_id) FROM ({within})").fetchone()
         kinds = "CASE c.change_type WHEN 'delete' THEN 'DELETE' WHEN 'insert' THEN 'INSERT' ELSE 'UPDATE' END"
@@ -178,6 +192,8 @@ def changes(match, ahead):
                 f"FROM ducklake_table_changes('{project}', '{dataset}', '{name}', {first}, {last}) c "
                 f"JOIN ({within}) w USING (snapshot_id) WHERE c.change_type <> 'update_preimage'"
             )
+        if function == "APPENDS":
+            cur.execute(f"DELETE FROM {place} WHERE _CHANGE_TYPE <> 'INSERT'")
     return "`" + place.replace('"', "").replace(".", "`.`") + "`"
 
 
@@ -204,7 +220,49 @@ class Cursor:
         return done
 
 
-def execute(cur, project_id, job_id, config, *more, **named):
+told = threading.local()
+
+
+def bytes_of(statistics):
+    return TABLE_BYTES * len(statistics.referencedTables or [])
+
+
+def counted(statistics, count):
+    """With what it read, and what is billed for that."""
+    return statistics.replace(totalBytesProcessed=str(count), totalBytesBilled=str(count))
+
+
+def execute(cur, project_id, job_id, config, dry_run=False, **named):
+    """A query, with its bytes, and none that may not be billed."""
+    most = int(config.maximumBytesBilled or 0)
+    if most and not dry_run:
+        needed = bytes_of(adapted(cur, project_id, None, config, True)[0])
+        if needed > most:
+            raise BigQueryError(
+                "bytesBilledLimitExceeded",
+                f"Query exceeded limit for bytes billed: {most}. {needed} or higher required.",
+            )
+    statistics, children, destination = adapted(cur, project_id, job_id, config, dry_run, **named)
+    told.bytes = bytes_of(statistics) + sum(bytes_of(child) for child in children)
+    return counted(statistics, told.bytes), children, destination
+
+
+def with_rows(payload, rows):
+    """An answer with the bytes of its job."""
+    job_id = payload["jobReference"].jobId
+    if payload["kind"] == "bigquery#queryResponse":
+        count = getattr(told, "bytes", 0)
+        if job_id:
+            count = int(store.load(payload["jobReference"].projectId, job_id).statistics.query.totalBytesBilled or 0)
+            payload = payload | {"totalBytesBilled": str(count)}
+        payload = payload | {"totalBytesProcessed": str(count)}
+    return with_rows_of(payload, rows)
+
+
+with_rows_of, calls.with_rows = calls.with_rows, with_rows
+
+
+def adapted(cur, project_id, job_id, config, dry_run, **named):
     """A query, with what the emulator does not know put in terms that it does."""
     text = config.query or ""
     ahead = AHEAD_SECONDS if project_id.startswith("ahead") else 0
@@ -213,7 +271,7 @@ def execute(cur, project_id, job_id, config, *more, **named):
         rewritten = NOW.sub(f"TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL {ahead} SECOND)", rewritten)
     if rewritten != text:
         config = config.replace(query=rewritten)
-    return execute_of(Cursor(cur), project_id, job_id, config, *more, **named)
+    return execute_of(Cursor(cur), project_id, job_id, config, dry_run, **named)
 
 
 query.execute = execute

@@ -87,6 +87,11 @@ pub fn summary(sync: &str, summary: &PlanSummary) -> Object {
     if !summary.based_on.is_empty() {
         inner.put("based_on", summary.based_on.clone());
     }
+    for (name, bytes) in [("bytes_to_read", summary.bytes_to_read), ("bytes_billed", summary.bytes_billed)] {
+        if let Some(bytes) = bytes {
+            inner.put(name, bytes);
+        }
+    }
     let mut line = Object::default();
     line.nest("summary", inner);
     line

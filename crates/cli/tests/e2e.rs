@@ -11,6 +11,8 @@ mod bad_input;
 mod bench;
 #[path = "e2e/bigquery.rs"]
 mod bigquery;
+#[path = "e2e/bigquery_logins.rs"]
+mod bigquery_logins;
 #[path = "e2e/changes.rs"]
 mod changes;
 #[path = "e2e/demo.rs"]
@@ -22,10 +24,14 @@ mod exits;
 mod failpoints;
 #[path = "e2e/full_disk.rs"]
 mod full_disk;
+#[path = "e2e/google.rs"]
+mod google;
 #[path = "e2e/help.rs"]
 mod help;
 #[path = "e2e/housekeeping.rs"]
 mod housekeeping;
+#[path = "shared/lake.rs"]
+mod lake;
 #[path = "e2e/postgres.rs"]
 mod postgres;
 #[path = "e2e/privacy.rs"]

@@ -128,6 +128,12 @@ pub struct PlanSummary {
     /// What was read for it, in words.
     #[serde(default)]
     pub based_on: String,
+    /// Bytes that the run's read of the warehouse is billed, where bytes are billed.
+    #[serde(default)]
+    pub bytes_to_read: Option<u64>,
+    /// Bytes that the warehouse billed for this plan.
+    #[serde(default)]
+    pub bytes_billed: Option<u64>,
 }
 
 /// A plan file: what `apply` needs to refuse or to carry out.

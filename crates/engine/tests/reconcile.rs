@@ -40,6 +40,7 @@ fn relation() -> RelationSchema {
         columns,
         primary_key,
         change_tracking: false,
+        appends: false,
         history_days: None,
         rows_estimate,
     }

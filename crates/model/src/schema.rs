@@ -98,6 +98,9 @@ pub struct RelationSchema {
     pub primary_key: Vec<String>,
     /// Whether the warehouse keeps a change history of it.
     pub change_tracking: bool,
+    /// Whether the warehouse tells which rows came to it, even where it keeps no change history.
+    #[serde(default)]
+    pub appends: bool,
     /// Days that its history and time travel reach back, where the warehouse tells.
     pub history_days: Option<u32>,
     /// The warehouse's guess of how many rows there are.

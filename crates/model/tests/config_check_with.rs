@@ -60,6 +60,7 @@ fn relation(columns: &[(&str, Type)]) -> RelationSchema {
         columns: columns.iter().map(column).collect(),
         primary_key: Vec::new(),
         change_tracking: false,
+        appends: false,
         history_days: None,
         rows_estimate: None,
     }

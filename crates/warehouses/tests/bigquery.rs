@@ -4,6 +4,10 @@
 
 #[path = "bigquery/lab.rs"]
 mod lab;
+#[path = "bigquery/proxy.rs"]
+mod proxy;
+#[path = "bigquery/wire.rs"]
+mod wire;
 
 mod bigquery {
     mod suite {
@@ -22,10 +26,16 @@ mod bigquery {
         }
     }
 
+    #[path = "bytes.rs"]
+    mod bytes;
     #[path = "faults.rs"]
     mod faults;
     #[path = "history.rs"]
     mod history;
+    #[path = "rights.rs"]
+    mod rights;
+    #[path = "streams.rs"]
+    mod streams;
     #[path = "types.rs"]
     mod types;
 }

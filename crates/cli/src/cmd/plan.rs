@@ -145,10 +145,20 @@ pub fn print_summary(out: &Out, sync: &str, summary: &PlanSummary) -> Result<()>
     if !summary.based_on.is_empty() {
         out.data(&format!("found by {}", summary.based_on))?;
     }
+    if let Some(bytes) = summary.bytes_to_read {
+        let billed =
+            summary.bytes_billed.map_or_else(String::new, |bytes| format!(", this plan was {}", megabytes(bytes)));
+        out.data(&format!("the run's read of the warehouse is billed {}{billed}", megabytes(bytes)))?;
+    }
     for guard in &summary.guards {
         out.data(&format!("guard: {guard} would stop the run"))?;
     }
     Ok(())
+}
+
+/// Bytes as a bill has them.
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / f64::from(1 << 20))
 }
 
 /// Writes a plan file that only its owner can read: it holds values of records.

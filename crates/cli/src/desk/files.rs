@@ -15,7 +15,7 @@ use super::ProjectDesk;
 use crate::project;
 
 /// Settings that say where a connection leads: with another one, its secrets would be sent elsewhere.
-const ADDRESS_KEYS: [&str; 12] = [
+const ADDRESS_KEYS: [&str; 13] = [
     "url",
     "host",
     "hostaddr",
@@ -24,6 +24,7 @@ const ADDRESS_KEYS: [&str; 12] = [
     "protocol",
     "endpoint",
     "storage_endpoint",
+    "login_endpoint",
     "analytics_url",
     "path",
     "driver",

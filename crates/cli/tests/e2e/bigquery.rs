@@ -1,20 +1,15 @@
 //! A project whose warehouse is BigQuery's emulator: both ways, in part after the first full sync, appends, replaces.
 
-use std::io::{Read, Write};
-
 use serde_json::{Value, json};
 
 use super::bench::{Bench, Done, USAGE};
+use super::lake::Lake;
 
-/// A project of the emulator, whose clock is ahead of its history, and a folder that syncs it.
+/// A folder that syncs a dataset.
 struct OnBigQuery {
     bench: Bench,
-    host: String,
-    dataset: String,
+    lake: Lake,
 }
-
-/// The project whose clock is ahead of its history.
-const PROJECT: &str = "ahead";
 
 const COMPANIES: &str = "\
 version: 1
@@ -41,51 +36,13 @@ fields:
 
 impl OnBigQuery {
     fn new(what: &str) -> Self {
-        let both = std::env::var("TIDEGATE_TEST_BIGQUERY")
-            .expect("TIDEGATE_TEST_BIGQUERY names an emulator; `./test` starts one and sets it");
-        let (rest, storage) = both.split_once(' ').expect("two addresses");
-        let dataset = format!("e2e_{what}_{}", std::process::id());
-        let bench = Bench::new();
-        bench.write(
-            "connections/lake.yaml",
-            &format!(
-                "version: 1\ntype: bigquery\nproject: {PROJECT}\ndataset: {dataset}\nendpoint: {rest}\nstorage_endpoint: {storage}\n\
-                 auth: {{ method: none }}\naccess: write\nwork_schema: {dataset}_TIDEGATE\n"
-            ),
-        );
-        let host = rest.trim_start_matches("http://").to_owned();
-        let lake = Self { bench, host, dataset };
-        lake.post("datasets", &json!({ "datasetReference": { "projectId": PROJECT, "datasetId": lake.dataset } }));
-        lake
+        let (bench, lake) = (Bench::new(), Lake::new(what));
+        bench.write("connections/lake.yaml", &lake.connection());
+        Self { bench, lake }
     }
 
-    fn post(&self, what: &str, body: &Value) -> Value {
-        let body = body.to_string();
-        let mut line = std::net::TcpStream::connect(&self.host).expect("the emulator");
-        write!(
-            line,
-            "POST /bigquery/v2/projects/{}/{what} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-            PROJECT,
-            self.host,
-            body.len()
-        )
-        .expect("sent");
-        let mut answer = String::new();
-        line.read_to_string(&mut answer).expect("an answer");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("a body");
-        assert!(head.contains(" 200 "), "{head}\n{body}");
-        serde_json::from_str(body).expect("JSON")
-    }
-
-    /// The first column of a statement's rows.
     fn sql(&self, sql: &str) -> Vec<String> {
-        let dataset = json!({ "projectId": PROJECT, "datasetId": self.dataset });
-        let answer = self.post(
-            "queries",
-            &json!({ "query": sql, "useLegacySql": false, "timeoutMs": 60_000, "defaultDataset": dataset }),
-        );
-        let rows = answer["rows"].as_array().cloned().unwrap_or_default();
-        rows.iter().map(|row| row["f"][0]["v"].as_str().unwrap_or("NULL").to_owned()).collect()
+        self.lake.sql(sql)
     }
 
     fn run(&self, args: &[&str]) -> Done {
@@ -154,4 +111,67 @@ fn bigquery_gives_usage_and_takes_a_table() {
     lake.sql("INSERT INTO usage_events VALUES (3, 'C1', 'logout', TIMESTAMP '2026-01-03 00:00:00+00')");
     assert_eq!(lake.counts(&["run", "usage", "--json"])["created"], 1);
     assert_eq!(lake.run(&["hub", "list", "user_activity", "--json"]).expect(0).json().len(), 3);
+}
+
+/// Each table that a query names is 10 MB to the emulator, as BigQuery's least charge is.
+const TABLE: u64 = 10 << 20;
+
+#[test]
+fn bigquery_says_its_price_before_and_after_and_keeps_below_the_guard() {
+    let lake = OnBigQuery::new("price");
+    lake.sql("CREATE TABLE companies (company_id STRING, name STRING, phase STRING, arr NUMERIC(12, 2))");
+    lake.sql("INSERT INTO companies VALUES ('C1', 'Acme', NULL, 1)");
+    lake.bench.write("syncs/companies.yaml", &COMPANIES.replace("direction: both", "direction: to_platform"));
+    let plan = lake.run(&["plan", "companies", "--json"]).expect(0).json().pop().expect("a summary");
+    let summary = &plan["summary"];
+    assert_eq!(summary["bytes_to_read"], TABLE, "{plan}");
+    // The plan reads too; to describe a table is one query more.
+    assert_eq!(summary["bytes_billed"], TABLE, "{plan}");
+    let told = lake.run(&["plan", "companies"]).expect(0).stdout;
+    assert!(told.contains("the run's read of the warehouse is billed 10.0 MB, this plan was 10.0 MB"), "{told}");
+    let run = lake.counts(&["run", "companies", "--json"]);
+    assert_eq!(run["bytes_billed"], TABLE, "{run}");
+    let file = format!("{}maximum_bytes_billed: 1000000\n", lake.lake.connection());
+    lake.bench.write("connections/lake.yaml", &file);
+    let check = lake.run(&["check"]);
+    assert!(check.stdout.contains("over_budget") && check.stdout.contains("maximum_bytes_billed"), "{}", check.stdout);
+    let refused = lake.run(&["run", "companies", "--json"]);
+    assert_ne!(refused.code, 0);
+    let line = refused.json().pop().expect("a run");
+    assert_eq!((&line["error"]["code"], &line["bytes_billed"]), (&json!("guard"), &json!(0)), "{line}");
+}
+
+/// Rows that are only added need no history: APPENDS tells which came.
+#[test]
+fn bigquery_gives_what_was_added_to_a_table_without_a_history() {
+    let lake = OnBigQuery::new("appends");
+    lake.sql("CREATE TABLE companies (company_id STRING NOT NULL, name STRING, phase STRING, arr NUMERIC(12, 2))");
+    lake.sql("INSERT INTO companies VALUES ('C1', 'Acme', NULL, 1)");
+    lake.sql("CREATE TABLE usage_events (event_id INT64, company_id STRING, action STRING, at TIMESTAMP)");
+    let insert = |from: u32, to: u32| {
+        lake.sql(&format!(
+            "INSERT INTO usage_events SELECT n, 'C1', 'login', TIMESTAMP '2026-01-01 00:00:00+00' FROM UNNEST(GENERATE_ARRAY({from}, {to})) AS n"
+        ))
+    };
+    insert(100, 119);
+    lake.bench.write("syncs/companies.yaml", COMPANIES);
+    let usage = USAGE.replace("changes: cursor\ncursor: { column: event_id, lookback: 10 }\n", "changes: tracking\n");
+    lake.bench.write("syncs/usage.yaml", &usage);
+    let check = lake.run(&["check"]).expect(0);
+    assert!(!check.stdout.contains("tracking_is_off"), "{}", check.stdout);
+    lake.run(&["run", "companies"]).expect(0);
+    let first = lake.counts(&["run", "usage", "--json"]);
+    assert_eq!((&first["mode"], &first["created"]), (&json!("full"), &json!(20)), "{first}");
+    insert(200, 204);
+    // What was changed is no new row.
+    lake.sql("UPDATE usage_events SET action = 'logout' WHERE event_id = 100");
+    let second = lake.counts(&["run", "usage", "--json"]);
+    assert_eq!(
+        (&second["mode"], &second["read"], &second["created"]),
+        (&json!("tracking"), &json!(5), &json!(5)),
+        "{second}"
+    );
+    let idle = lake.counts(&["run", "usage", "--json"]);
+    assert_eq!((&idle["read"], &idle["created"]), (&json!(0), &json!(0)), "{idle}");
+    assert_eq!(lake.run(&["hub", "list", "user_activity", "--json"]).expect(0).json().len(), 25);
 }

@@ -141,25 +141,11 @@ pub(crate) struct Detected {
 
 async fn open_warehouse(ctx: &Ctx, plan: &Plan) -> Result<Rows> {
     let layout = ctx.layout(Target::Warehouse)?;
-    let columns = layout.columns();
     let rule = ctx.key_rule()?;
-    let key = ctx.sync.key.warehouse.clone();
-    let mode = match (&plan.read, &rule) {
-        (Read::Nothing, _) => return Ok(Rows::new(Box::new(Held(Default::default())), layout)),
-        (Read::Cursor, _) => super::cursor::read_mode(ctx, plan.warehouse_to.as_ref())?,
-        (Read::Window { from, to }, _) => ReadMode::Changes { key, from: from.clone(), to: to.clone() },
-        (Read::Outbox { outbox, through }, _) => ReadMode::Outbox { key, outbox: outbox.clone(), through: *through },
-        (Read::Full { .. }, Some(_)) => ReadMode::Unordered,
-        (Read::Full { at }, None) => ReadMode::Full { key, after: None, at: at.clone() },
+    let Some(ask) = warehouse_ask(ctx, plan)? else {
+        return Ok(Rows::new(Box::new(Held(Default::default())), layout));
     };
-    let in_order = matches!(mode, ReadMode::Full { .. });
-    let ask = ReadAsk {
-        source: ctx.sync.source.clone(),
-        columns,
-        mode,
-        page_rows: PAGE_ROWS,
-        timezone: ctx.sync.timezone.clone(),
-    };
+    let in_order = matches!(ask.mode, ReadMode::Full { .. });
     let pages = ctx.job.warehouse.read(ask).await?;
     let plain = sorted::KeyRule { column: 0, transform: None };
     let pages = match (in_order, &rule) {
@@ -167,6 +153,27 @@ async fn open_warehouse(ctx: &Ctx, plan: &Plan) -> Result<Rows> {
         (false, rule) => sorted::sorted(pages, rule.as_ref().unwrap_or(&plain), &ctx.engine.env).await?,
     };
     Ok(Rows::new(pages, layout))
+}
+
+/// What is asked of the warehouse; `None` where it said that nothing changed.
+pub(crate) fn warehouse_ask(ctx: &Ctx, plan: &Plan) -> Result<Option<ReadAsk>> {
+    let columns = ctx.layout(Target::Warehouse)?.columns();
+    let key = ctx.sync.key.warehouse.clone();
+    let mode = match (&plan.read, ctx.key_rule()?) {
+        (Read::Nothing, _) => return Ok(None),
+        (Read::Cursor, _) => super::cursor::read_mode(ctx, plan.warehouse_to.as_ref())?,
+        (Read::Window { from, to }, _) => ReadMode::Changes { key, from: from.clone(), to: to.clone(), added: false },
+        (Read::Outbox { outbox, through }, _) => ReadMode::Outbox { key, outbox: outbox.clone(), through: *through },
+        (Read::Full { .. }, Some(_)) => ReadMode::Unordered,
+        (Read::Full { at }, None) => ReadMode::Full { key, after: None, at: at.clone() },
+    };
+    Ok(Some(ReadAsk {
+        source: ctx.sync.source.clone(),
+        columns,
+        mode,
+        page_rows: PAGE_ROWS,
+        timezone: ctx.sync.timezone.clone(),
+    }))
 }
 
 /// All records of the platform, in its own order.

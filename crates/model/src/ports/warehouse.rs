@@ -93,6 +93,9 @@ pub enum ReadMode {
         from: String,
         /// Inclusive upper end, from [`Warehouse::mark`].
         to: String,
+        /// Only rows that came in the window are wanted: those that were changed or left may be left out. It needs no
+        /// history where the relation [`RelationSchema::appends`].
+        added: bool,
     },
     /// What waits in an outbox up to and including a `seq`, net per key (the highest `seq` counts), in any order, with
     /// [`crate::page::DELETED`] as a last column. Rows whose key is NULL are each handed out.
@@ -184,6 +187,10 @@ pub trait Warehouse: Send + Sync {
     /// Rows of these keys, in any order, duplicates among them; keys that are not there are left out.
     async fn fetch(&self, source: &Source, columns: &[String], key: &str, keys: &[Key], timezone: &str)
     -> Result<Page>;
+    /// Bytes that a read would be billed, without reading; `None` where nothing is billed by the byte.
+    async fn price(&self, _ask: &ReadAsk) -> Result<Option<u64>> {
+        Ok(None)
+    }
     /// Bytes that this connection was billed since it was opened; `None` where nothing is billed by the byte.
     fn billed(&self) -> Option<u64> {
         None

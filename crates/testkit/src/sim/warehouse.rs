@@ -353,6 +353,7 @@ impl Warehouse for SimWarehouse {
             columns: self.columns.iter().map(column).collect(),
             primary_key: Vec::new(),
             change_tracking: keeps.tracking,
+            appends: false,
             history_days: None,
             rows_estimate: None,
         })

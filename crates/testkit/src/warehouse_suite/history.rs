@@ -27,7 +27,7 @@ async fn mark(lab: &dyn HistoryLab, warehouse: &dyn Warehouse) -> String {
 }
 
 async fn window_read(lab: &dyn HistoryLab, warehouse: &dyn Warehouse, from: &str, to: &str, columns: &[&str]) -> Got {
-    let mode = ReadMode::Changes { key: "k".into(), from: from.into(), to: to.into() };
+    let mode = ReadMode::Changes { key: "k".into(), from: from.into(), to: to.into(), added: false };
     read(warehouse, ask(source(lab, "t"), columns, mode)).await
 }
 
@@ -196,7 +196,7 @@ pub async fn a_table_that_was_made_anew_has_lost_its_history(lab: &dyn HistoryLa
     lab.track("t").await;
     lab.exec(&format!("INSERT INTO {table} VALUES ('z', '1')")).await;
     let second = mark(lab, warehouse.as_ref()).await;
-    let mode = ReadMode::Changes { key: "k".into(), from: first, to: second.clone() };
+    let mode = ReadMode::Changes { key: "k".into(), from: first, to: second.clone(), added: false };
     let outcome = match warehouse.read(ask(source(lab, "t"), &["k"], mode)).await {
         Ok(mut pages) => pages.next().await.map(|_| ()),
         Err(error) => Err(error),

@@ -45,6 +45,13 @@ impl Tokens {
         self.made.get_or_try_init(|| async { self.login.build() }).await.cloned()
     }
 
+    /// Forgets a token that BigQuery no longer takes, though its time is not over; true if there is a way to another one.
+    pub(super) async fn forget(&self) -> bool {
+        let Login::Consent(login) = &self.login else { return false };
+        login.forget().await;
+        true
+    }
+
     /// The headers that say who we are.
     pub(super) async fn headers(&self) -> Result<HeaderMap> {
         if let Login::Consent(login) = &self.login {
@@ -100,11 +107,11 @@ impl Login {
 }
 
 /// tidegate, as a client of the person's own project knows it.
-pub(super) fn client(client_id: String, client_secret: Secret) -> Client {
+pub(super) fn client(client_id: String, client_secret: Secret, at: Option<&str>) -> Client {
     let extra = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     Client {
-        authorize_url: "https://accounts.google.com/o/oauth2/v2/auth".to_owned(),
-        token_url: "https://oauth2.googleapis.com/token".to_owned(),
+        authorize_url: format!("{}/o/oauth2/v2/auth", at.unwrap_or("https://accounts.google.com")),
+        token_url: format!("{}/token", at.unwrap_or("https://oauth2.googleapis.com")),
         client_id,
         client_secret: Some(client_secret),
         scope: SCOPES.join(" "),

@@ -27,6 +27,8 @@ pub(crate) struct Config {
     endpoint: Option<String>,
     /// Another address for the Storage Read API; `none` reads results by REST only.
     storage_endpoint: Option<String>,
+    /// Another address where persons sign in and tokens are renewed (`method: oauth`); Google's own if it is left out.
+    login_endpoint: Option<String>,
     /// A query that would bill more bytes than this is refused by BigQuery before it costs anything.
     maximum_bytes_billed: Option<u64>,
     /// How to log in.
@@ -92,19 +94,19 @@ impl Config {
     }
 
     /// The login of a person, where one has to sign in.
-    pub(super) fn login(self, open: &OpenContext) -> Option<oauth::Login> {
+    pub(super) fn login(self, open: &OpenContext) -> Result<Option<oauth::Login>> {
         match self.auth {
             Auth::Oauth { client_id, client_secret, refresh_token } => {
-                let client = client(client_id, client_secret);
-                Some(oauth::Login::new(&open.name, client, refresh_token, open.vault.clone()))
+                let client = client(client_id, client_secret, endpoint(self.login_endpoint)?.as_deref());
+                Ok(Some(oauth::Login::new(&open.name, client, refresh_token, open.vault.clone())))
             }
-            _ => None,
+            _ => Ok(None),
         }
     }
 
     /// The settings in the form that the connector works with.
     pub(super) fn settings(self, open: &OpenContext) -> Result<Settings> {
-        let login = self.auth.login(open);
+        let login = self.auth.login(open, endpoint(self.login_endpoint)?.as_deref());
         let nobody = matches!(login, Login::None);
         let foreign = [self.endpoint.as_deref(), self.storage_endpoint.as_deref().filter(|at| *at != "none")];
         for at in foreign.into_iter().flatten() {
@@ -136,12 +138,19 @@ impl Config {
     }
 }
 
-/// A login is never sent in the clear.
+/// An address for signing in, without a slash at its end.
+fn endpoint(at: Option<String>) -> Result<Option<String>> {
+    let Some(at) = at else { return Ok(None) };
+    guarded(&at, false)?;
+    Ok(Some(at.trim_end_matches('/').to_owned()))
+}
+
+/// A login is never sent in the clear, but to this machine itself.
 fn guarded(endpoint: &str, nobody: bool) -> Result<()> {
     let (scheme, rest) = endpoint.split_once("://").unwrap_or(("", endpoint));
     match scheme {
         "https" => Ok(()),
-        "http" if nobody => Ok(()),
+        "http" if nobody || here(endpoint) => Ok(()),
         "http" => Err(Error::config(format!("the endpoint {rest} would get the login in the clear"))
             .hint("write https://, or `auth: {method: none}` for an emulator")),
         _ => Err(Error::config(format!("the endpoint {endpoint} is no address"))
@@ -149,13 +158,20 @@ fn guarded(endpoint: &str, nobody: bool) -> Result<()> {
     }
 }
 
+/// Whether an address leaves this machine not at all.
+fn here(endpoint: &str) -> bool {
+    let url = reqwest::Url::parse(endpoint).ok();
+    let host = url.as_ref().and_then(reqwest::Url::host_str).unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 impl Auth {
-    fn login(self, open: &OpenContext) -> Login {
+    fn login(self, open: &OpenContext, at: Option<&str>) -> Login {
         match self {
             Self::ServiceAccount { key } => Login::ServiceAccount(key),
             Self::ApplicationDefault => Login::ApplicationDefault,
             Self::Oauth { client_id, client_secret, refresh_token } => {
-                let client = client(client_id, client_secret);
+                let client = client(client_id, client_secret, at);
                 let login = oauth::Login::new(&open.name, client, refresh_token, open.vault.clone());
                 Login::Consent(std::sync::Arc::new(login))
             }
@@ -197,8 +213,15 @@ mod tests {
 
     #[test]
     fn a_login_is_never_sent_in_the_clear() {
-        assert!(settings(json!({ "endpoint": "http://127.0.0.1:1" })).is_err());
-        assert!(settings(json!({ "storage_endpoint": "http://127.0.0.1:1" })).is_err());
+        for at in ["http://10.0.0.1:1", "http://localhost.example", "http://127.0.0.1.example:1", "http://[fe80::1]:1"]
+        {
+            assert!(settings(json!({ "endpoint": at })).is_err(), "{at}");
+            assert!(settings(json!({ "storage_endpoint": at })).is_err(), "{at}");
+            assert!(settings(json!({ "login_endpoint": at })).is_err(), "{at}");
+        }
+        for at in ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1"] {
+            assert!(settings(json!({ "endpoint": at })).is_ok(), "{at}: this machine itself");
+        }
         assert!(settings(json!({ "endpoint": "ftp://x" })).is_err());
         assert!(settings(json!({ "endpoint": "https://bq.acme.example" })).is_ok());
         assert!(settings(json!({ "projekt": "x" })).is_err(), "an unknown setting");

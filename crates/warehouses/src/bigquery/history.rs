@@ -1,7 +1,8 @@
-//! The change history: windows of CHANGES, netted per key, and full reads pinned to an instant.
+//! The change history: windows of CHANGES, netted per key, windows of APPENDS, and full reads pinned to an instant.
 //!
 //! Marks are instants of BigQuery's own clock, as text: `2026-11-28 12:00:00.000000+00:00`.
 
+use tidegate_model::page::DELETED;
 use tidegate_model::schema::Source;
 use tidegate_model::time::parse_timestamptz;
 use tidegate_model::value::Value;
@@ -48,16 +49,16 @@ pub(super) fn as_of(shape: &Shape, source: &Source, at: &str) -> Result<String> 
     Ok(format!("{} FOR SYSTEM_TIME AS OF TIMESTAMP {}", shape.from, literal(&text(instant(at)?))))
 }
 
-/// The query that reads a window `(from, to]`, netted per key: the last change of each counts; of several in one
-/// commit a row that is there counts more than one that left.
-pub(super) fn changes(
-    shape: &Shape,
-    source: &Source,
-    key: &SourceColumn,
-    list: &str,
-    from: &str,
-    to: &str,
-) -> Result<String> {
+/// A window of a table's history, as the functions take it: they include its start and exclude its end. The start is
+/// read twice, which does no harm.
+pub(super) struct Window<'a> {
+    table: &'a str,
+    start: String,
+    end: String,
+}
+
+/// The window `(from, to]`.
+pub(super) fn window<'a>(shape: &'a Shape, source: &Source, from: &str, to: &str) -> Result<Window<'a>> {
     if !is_table(shape) {
         return Err(no_history(source));
     }
@@ -67,16 +68,28 @@ pub(super) fn changes(
         let why = format!("{} was made anew since the last run, and its history with it", title(source));
         return Err(Error::new(ErrorKind::HistoryGone, why).hint(GONE));
     }
-    // CHANGES includes its start and excludes its end. The start is read twice, which does no harm.
-    let (start, end) = (literal(&text(from)), literal(&text(to.saturating_add(1))));
-    let name = key.quoted();
-    Ok(format!(
-        "SELECT {list}, _CHANGE_TYPE = 'DELETE' AS {} FROM CHANGES(TABLE {}, TIMESTAMP {start}, TIMESTAMP {end}) \
-         WHERE TRUE QUALIFY {name} IS NULL OR ROW_NUMBER() OVER (PARTITION BY {name} \
-         ORDER BY _CHANGE_TIMESTAMP DESC, IF(_CHANGE_TYPE = 'DELETE', 1, 0)) = 1",
-        tidegate_model::page::DELETED,
-        shape.from,
-    ))
+    Ok(Window { table: &shape.from, start: literal(&text(from)), end: literal(&text(to.saturating_add(1))) })
+}
+
+impl Window<'_> {
+    /// What changed, netted per key: the last change of each counts; of several in one commit a row that is there
+    /// counts more than one that left.
+    pub(super) fn changes(&self, key: &SourceColumn, list: &str) -> String {
+        let Self { table, start, end } = self;
+        let name = key.quoted();
+        format!(
+            "SELECT {list}, _CHANGE_TYPE = 'DELETE' AS {DELETED} \
+             FROM CHANGES(TABLE {table}, TIMESTAMP {start}, TIMESTAMP {end}) \
+             WHERE TRUE QUALIFY {name} IS NULL OR ROW_NUMBER() OVER (PARTITION BY {name} \
+             ORDER BY _CHANGE_TIMESTAMP DESC, IF(_CHANGE_TYPE = 'DELETE', 1, 0)) = 1"
+        )
+    }
+
+    /// What was added. It needs no option of the table, and tells of no row that was changed or left.
+    pub(super) fn appends(&self, list: &str) -> String {
+        let Self { table, start, end } = self;
+        format!("SELECT {list}, FALSE AS {DELETED} FROM APPENDS(TABLE {table}, TIMESTAMP {start}, TIMESTAMP {end})")
+    }
 }
 
 fn no_history(source: &Source) -> Error {

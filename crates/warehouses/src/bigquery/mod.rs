@@ -57,7 +57,7 @@ pub(crate) fn open(config: &serde_json::Value, open: &OpenContext) -> Result<Arc
 
 /// The login of a connection with `auth: {method: oauth}`.
 pub(crate) fn login(config: &serde_json::Value, open: &OpenContext) -> Result<Option<oauth::Login>> {
-    Ok(Config::parse(config)?.login(open))
+    Config::parse(config)?.login(open)
 }
 
 struct BigQuery {
@@ -106,6 +106,10 @@ impl Warehouse for BigQuery {
 
     async fn read(&self, ask: ReadAsk) -> Result<Pages> {
         read::read(&self.server, ask).await
+    }
+
+    async fn price(&self, ask: &ReadAsk) -> Result<Option<u64>> {
+        read::price(&self.server, ask).await
     }
 
     async fn fetch(

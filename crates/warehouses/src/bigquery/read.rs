@@ -16,7 +16,7 @@ use super::catalog::{Shape, SourceColumn, shape, title};
 use super::decode::Wanted;
 use super::history;
 use super::order::{clauses, key_text, keys_param, possible, usable};
-use super::server::Server;
+use super::server::{Param, Server};
 use super::storage;
 use super::text;
 use crate::builder::{Fault, PageMaker};
@@ -27,8 +27,29 @@ const KEYS_MAX: usize = 10_000;
 /// Text of the keys of one lookup.
 const KEY_BYTES_MAX: usize = 1 << 20;
 
+/// A read as a query.
+struct Asked {
+    sql: String,
+    params: Vec<Param>,
+    wanted: Vec<Wanted>,
+    ordered: bool,
+    doing: String,
+}
+
 /// Starts a read.
 pub(super) async fn read(server: &Arc<Server>, ask: ReadAsk) -> Result<Pages> {
+    let Asked { sql, params, wanted, ordered, doing } = asked(server, &ask).await?;
+    let answer = server.run(&sql, &params, false, &doing).await?;
+    storage::pages(server, answer, wanted, ordered, ask.page_rows, &doing).await
+}
+
+/// Bytes that a read is billed, by a dry run, which costs nothing.
+pub(super) async fn price(server: &Server, ask: &ReadAsk) -> Result<Option<u64>> {
+    let Asked { sql, params, doing, .. } = asked(server, ask).await?;
+    Ok(server.dry_run(&sql, &params, &doing).await?.bytes)
+}
+
+async fn asked(server: &Server, ask: &ReadAsk) -> Result<Asked> {
     let shape = shape(server, &ask.source, false).await?;
     let find = |name: &String| shape.column(name, &ask.source);
     let columns = ask.columns.iter().map(find).collect::<Result<Vec<_>>>()?;
@@ -36,10 +57,12 @@ pub(super) async fn read(server: &Arc<Server>, ask: ReadAsk) -> Result<Pages> {
     let list = list(&columns);
     let mut wanted = wanted(&columns);
     let (sql, params, ordered) = match &ask.mode {
-        ReadMode::Changes { key, from, to } => {
+        ReadMode::Changes { key, from, to, added } => {
             let key = shape.column(key, &ask.source)?;
             wanted.push(Wanted { name: tidegate_model::page::DELETED.to_owned(), logical: Type::Bool });
-            (history::changes(&shape, &ask.source, key, &list, from, to)?, Vec::new(), false)
+            let window = history::window(&shape, &ask.source, from, to)?;
+            let sql = if *added { window.appends(&list) } else { window.changes(key, &list) };
+            (sql, Vec::new(), false)
         }
         ReadMode::Outbox { .. } => return Err(tidegate_model::ports::no_history()),
         mode => {
@@ -51,8 +74,7 @@ pub(super) async fn read(server: &Arc<Server>, ask: ReadAsk) -> Result<Pages> {
             (format!("SELECT {list} FROM {from}{}", clauses.sql), clauses.params, clauses.ordered)
         }
     };
-    let answer = server.run(&sql, &params, false, &doing).await?;
-    storage::pages(server, answer, wanted, ordered, ask.page_rows, &doing).await
+    Ok(Asked { sql, params, wanted, ordered, doing })
 }
 
 /// The columns as they are selected. Names that a result may not have twice are given by number.

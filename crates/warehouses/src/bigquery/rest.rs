@@ -91,7 +91,18 @@ impl Rest {
         self.send(request.header(CONTENT_TYPE, format!("multipart/related; boundary={BOUNDARY}")), doing).await
     }
 
+    /// A call whose token is refused was not carried out: where another token may be had, it is made with that one.
     async fn send(&self, request: reqwest::RequestBuilder, doing: &str) -> Result<Told> {
+        let again = request.try_clone();
+        match (self.once(request, doing).await?, again) {
+            (Err(refusal), Some(again)) if refusal.status == 401 && self.tokens.forget().await => {
+                self.once(again, doing).await
+            }
+            (told, _) => Ok(told),
+        }
+    }
+
+    async fn once(&self, request: reqwest::RequestBuilder, doing: &str) -> Result<Told> {
         let request = request.headers(self.tokens.headers().await?);
         let mut answer = request.send().await.map_err(|error| unanswered(&error, doing))?;
         let status = answer.status();

@@ -205,8 +205,16 @@ impl Server {
                 Err(refusal) => return Ok(Err(Refusal { job, ..refusal })),
             }
         }
-        let (job, _) = job_of(&json);
-        self.note_billed(doing, &job, number(&json["totalBytesBilled"]));
+        let (job, location) = job_of(&json);
+        let billed = match number(&json["totalBytesBilled"]) {
+            // Only the first answer says it: of a query that took longer the job does.
+            None if !job.is_empty() => {
+                let told = self.job(&job, location.as_deref(), doing).await?;
+                number(&told["statistics"]["query"]["totalBytesBilled"])
+            }
+            billed => billed,
+        };
+        self.note_billed(doing, &job, billed);
         Ok(Ok(Answer::of(&mut json)))
     }
 

@@ -43,8 +43,32 @@ pub(super) struct Reader(Read);
 /// Why a result is read by REST instead.
 enum NotHere {
     /// The API is not there for us: no right, no way.
-    Closed(String),
+    Closed(Closed),
     Failed(Error),
+}
+
+/// A way that is closed: why, and what opens it.
+pub(super) struct Closed {
+    pub(super) why: String,
+    pub(super) fix: String,
+}
+
+impl NotHere {
+    fn closed(why: &str, fix: impl Into<String>) -> Self {
+        Self::Closed(Closed { why: why.to_owned(), fix: fix.into() })
+    }
+}
+
+/// Whether results may be read here: a session on one is opened, and nothing is read of it.
+pub(super) async fn closed(server: &Server, answer: &Answer, doing: &str) -> Result<Option<Closed>> {
+    if server.storage == Storage::Nowhere {
+        return Ok(None);
+    }
+    match open(server, answer, true, doing).await {
+        Ok(_) => Ok(None),
+        Err(NotHere::Closed(closed)) => Ok(Some(closed)),
+        Err(NotHere::Failed(error)) => Err(error),
+    }
 }
 
 impl Reader {
@@ -84,7 +108,7 @@ pub(super) async fn pages(
     let session = match open(server, &answer, ordered, doing).await {
         Ok(session) => session,
         Err(NotHere::Failed(error)) => return Err(error),
-        Err(NotHere::Closed(why)) => {
+        Err(NotHere::Closed(Closed { why, .. })) => {
             tracing::info!(connection = %server.name, "{doing}: by REST, which is slower: {why}");
             return Ok(by_rest(server, answer, plan));
         }
@@ -111,7 +135,7 @@ async fn open(server: &Server, answer: &Answer, ordered: bool, doing: &str) -> s
     let job = server.job(&answer.job, answer.location.as_deref(), doing).await.map_err(NotHere::Failed)?;
     let part = |name: &str| job["configuration"]["query"]["destinationTable"][name].as_str();
     let (Some(project), Some(dataset), Some(table)) = (part("projectId"), part("datasetId"), part("tableId")) else {
-        return Err(NotHere::Closed("the job names no table of its result".to_owned()));
+        return Err(NotHere::closed("the job names no table of its result", ""));
     };
     let wanted = ReadSession::new()
         .set_table(format!("projects/{project}/datasets/{dataset}/tables/{table}"))
@@ -125,23 +149,34 @@ async fn open(server: &Server, answer: &Answer, ordered: bool, doing: &str) -> s
         .set_max_stream_count(if ordered { 1 } else { STREAMS_MAX });
     let session = match tokio::time::timeout(SESSION_MAX, ask.send()).await {
         Ok(Ok(session)) => session,
-        Ok(Err(error)) => return Err(refused(&error, doing)),
-        Err(_) => return Err(NotHere::Closed("it gives no answer".to_owned())),
+        Ok(Err(error)) => return Err(refused(&error, &server.project, doing)),
+        Err(_) => return Err(NotHere::closed("the Storage Read API gives no answer", UNREACHED)),
     };
     let header = session.arrow_schema().map(|schema| schema.serialized_schema.clone()).unwrap_or_default();
     let streams: Vec<String> = session.streams.iter().map(|stream| stream.name.clone()).collect();
     if streams.is_empty() {
-        return Err(NotHere::Closed("the session has no streams".to_owned()));
+        return Err(NotHere::closed("the session has no streams", ""));
     }
     Ok(Session { streams, header })
 }
 
-fn refused(error: &google_cloud_bigquery::Error, doing: &str) -> NotHere {
+const UNREACHED: &str = "let gRPC through to bigquerystorage.googleapis.com (it takes no proxy), name another `storage_endpoint:`, or write `none` there";
+
+fn refused(error: &google_cloud_bigquery::Error, project: &str, doing: &str) -> NotHere {
     let code = error.status().map(|status| status.code);
     match code {
-        Some(Code::PermissionDenied) => NotHere::Closed("roles/bigquery.readSessionUser is missing".to_owned()),
+        Some(Code::PermissionDenied)
+            if error.status().is_some_and(|status| status.message.contains("has not been used in project")) =>
+        {
+            let fix = format!("gcloud services enable bigquerystorage.googleapis.com --project={project}");
+            NotHere::closed("the Storage Read API is off in the project", fix)
+        }
+        Some(Code::PermissionDenied) => {
+            let fix = super::check::grant(project, "roles/bigquery.readSessionUser");
+            NotHere::closed("roles/bigquery.readSessionUser is missing", fix)
+        }
         Some(Code::Unimplemented | Code::Unavailable) | None => {
-            NotHere::Closed("the Storage Read API cannot be reached".to_owned())
+            NotHere::closed("the Storage Read API cannot be reached", UNREACHED)
         }
         _ => NotHere::Failed(failed(error, doing)),
     }

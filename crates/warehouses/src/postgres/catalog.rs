@@ -106,6 +106,7 @@ impl Shape {
             columns: self.columns.iter().map(SourceColumn::column).collect(),
             primary_key: self.primary_key.clone(),
             change_tracking: false,
+            appends: false,
             history_days: None,
             rows_estimate: self.rows_estimate,
         }

@@ -142,6 +142,7 @@ impl Shape {
             columns: self.columns.iter().map(SourceColumn::column).collect(),
             primary_key: self.primary_key.clone(),
             change_tracking: self.change_tracking,
+            appends: false,
             history_days: self.history_days,
             rows_estimate: self.rows_estimate,
         }

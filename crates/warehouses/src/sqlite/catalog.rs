@@ -295,6 +295,7 @@ pub(super) fn describe(connection: &Connection, file: &File, source: &Source) ->
         columns: shape.columns.iter().map(SourceColumn::column).collect(),
         primary_key: shape.primary_key,
         change_tracking: false,
+        appends: false,
         history_days: None,
         rows_estimate: rows_estimate.and_then(|most| u64::try_from(most).ok()),
     })

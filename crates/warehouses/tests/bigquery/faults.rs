@@ -1,12 +1,7 @@
 //! What goes wrong between us and BigQuery: a proxy before the emulator loses answers, and says what BigQuery would.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tidegate_model::change::{Action, Change, Outcome};
 use tidegate_model::page::Held;
@@ -19,105 +14,7 @@ use tidegate_model::{Error, ErrorKind};
 use tidegate_testkit::warehouse_suite::Lab;
 
 use super::super::lab::Emulated;
-
-/// A kind of call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Call {
-    /// A load job with its rows.
-    Upload,
-    /// The script of a write.
-    Job,
-    Query,
-    Other,
-}
-
-impl Call {
-    fn of(method: &Method, path: &str) -> Self {
-        match path {
-            _ if *method != Method::POST => Self::Other,
-            path if path.starts_with("/upload/") => Self::Upload,
-            path if path.ends_with("/jobs") => Self::Job,
-            path if path.ends_with("/queries") => Self::Query,
-            _ => Self::Other,
-        }
-    }
-}
-
-/// What happens to the next call of a kind.
-#[derive(Debug, Clone)]
-enum Fault {
-    /// It is carried out, and the answer does not arrive.
-    Lost,
-    /// It is refused, as BigQuery refuses.
-    Refused(u16, &'static str, &'static str),
-    /// Its script fails where it would commit.
-    Sabotaged,
-}
-
-#[derive(Clone)]
-struct Proxy {
-    target: String,
-    http: reqwest::Client,
-    faults: Arc<Mutex<Vec<(Call, Fault)>>>,
-    seen: Arc<Mutex<Vec<String>>>,
-}
-
-impl Proxy {
-    async fn before(lab: &Emulated) -> (Self, String) {
-        let proxy = Self {
-            target: lab.rest.clone(),
-            http: tidegate_net::http::Http::default().client().unwrap(),
-            faults: Arc::default(),
-            seen: Arc::default(),
-        };
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let router = Router::new().fallback(pass).with_state(proxy.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        (proxy, url)
-    }
-
-    fn next(&self, call: Call, fault: Fault) {
-        self.faults.lock().unwrap().push((call, fault));
-    }
-
-    fn fault(&self, call: Call) -> Option<Fault> {
-        let mut faults = self.faults.lock().unwrap();
-        let at = faults.iter().position(|(of, _)| *of == call)?;
-        Some(faults.remove(at).1)
-    }
-}
-
-async fn pass(State(proxy): State<Proxy>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    proxy.seen.lock().unwrap().push(format!("{method} {}", uri.path()));
-    let fault = proxy.fault(Call::of(&method, uri.path()));
-    if let Some(Fault::Refused(status, reason, message)) = fault {
-        let body = json!({ "error": { "code": status, "message": message, "errors": [{ "reason": reason }] } });
-        return (StatusCode::from_u16(status).unwrap(), body.to_string()).into_response();
-    }
-    let body = match fault {
-        Some(Fault::Sabotaged) => {
-            let script = String::from_utf8(body.to_vec()).unwrap();
-            assert!(script.contains("COMMIT TRANSACTION"), "no script of ours");
-            Bytes::from(script.replace("COMMIT TRANSACTION", "SELECT ERROR('the backend broke')"))
-        }
-        _ => body,
-    };
-    let mut request = proxy.http.request(method, format!("{}{uri}", proxy.target)).body(body);
-    if let Some(kind) = headers.get("content-type") {
-        request = request.header("content-type", kind);
-    }
-    let answer = request.send().await.expect("the emulator");
-    let (status, bytes) = (answer.status(), answer.bytes().await.unwrap());
-    match fault {
-        // A body that ends too early: the connection broke while the answer was on its way.
-        Some(Fault::Lost) => {
-            let broken = futures_util::stream::iter([Ok(bytes.slice(..1)), Err(std::io::Error::other("broken"))]);
-            (status, Body::from_stream(broken)).into_response()
-        }
-        _ => (status, bytes).into_response(),
-    }
-}
+use super::super::proxy::{Call, Fault, Proxy};
 
 async fn rig() -> (Emulated, Proxy, Arc<dyn Warehouse>) {
     let lab = Emulated::new().await;
@@ -179,8 +76,7 @@ async fn a_failed_job_is_tried_under_another_name() {
     assert_eq!(count(&lab).await, "0", "rows of a transaction that never ended");
     assert!(!append(warehouse.as_ref(), &lab, "op").await.expect("a load"));
     assert_eq!(count(&lab).await, "2");
-    let names: Vec<String> =
-        proxy.seen.lock().unwrap().iter().filter(|call| call.contains("/jobs/tidegate_")).cloned().collect();
+    let names: Vec<String> = proxy.seen().into_iter().filter(|call| call.contains("/jobs/tidegate_")).collect();
     assert!(names.iter().any(|call| call.starts_with("GET") && call.ends_with("_0")), "{names:?}");
 }
 

@@ -38,7 +38,7 @@ async fn read(warehouse: &dyn Warehouse, lab: &Emulated, mode: ReadMode) -> Vec<
 
 /// What a window shows of each key: its value, or that it is gone.
 async fn window(warehouse: &dyn Warehouse, lab: &Emulated, from: &str, to: &str) -> BTreeMap<String, String> {
-    let mode = ReadMode::Changes { key: "k".into(), from: from.into(), to: to.into() };
+    let mode = ReadMode::Changes { key: "k".into(), from: from.into(), to: to.into(), added: false };
     let rows = read(warehouse, lab, mode).await;
     let told = rows.iter().map(|row| {
         let value = if row[2] == Value::Bool(true) { "gone".to_owned() } else { row[0].to_string() };
@@ -101,7 +101,7 @@ async fn a_history_that_is_not_there_is_told() {
     let ask = |from: &str| ReadAsk {
         source: source(&lab),
         columns: vec!["k".into()],
-        mode: ReadMode::Changes { key: "k".into(), from: from.into(), to: after.clone() },
+        mode: ReadMode::Changes { key: "k".into(), from: from.into(), to: after.clone(), added: false },
         page_rows: 2,
         timezone: "UTC".into(),
     };
@@ -122,9 +122,41 @@ async fn the_last_ten_minutes_are_no_history_yet() {
     let warehouse = lab.open(false);
     // A table that is younger than ten minutes begins as it was made.
     let mark = warehouse.mark(&source(&lab)).await.expect("a mark");
-    let mode = ReadMode::Changes { key: "k".into(), from: mark.clone(), to: mark };
+    let mode = ReadMode::Changes { key: "k".into(), from: mark.clone(), to: mark, added: false };
     let ask = ReadAsk { source: source(&lab), columns: vec!["k".into()], mode, page_rows: 2, timezone: "UTC".into() };
     let error = warehouse.read(ask).await.err().expect("too early");
     assert_eq!(error.kind, ErrorKind::Unavailable, "{error:?}");
     assert!(error.hint.is_some_and(|hint| hint.contains("minutes")));
+}
+
+/// APPENDS: what came, without the option, and nothing of what was changed or left; the same twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_came_show_without_a_history() {
+    let lab = Emulated::ahead().await;
+    lab.run("CREATE TABLE t (k STRING, v INT64)").await;
+    lab.run("INSERT INTO t VALUES ('a', 1), ('b', 2)").await;
+    let warehouse = lab.open(false);
+    let schema = warehouse.describe(&source(&lab)).await.expect("a schema");
+    assert!(!schema.change_tracking && schema.appends);
+    let first = warehouse.mark(&source(&lab)).await.expect("a mark");
+    lab.run("INSERT INTO t VALUES ('c', 3)").await;
+    lab.run("UPDATE t SET v = 10 WHERE k = 'a'").await;
+    lab.run("DELETE FROM t WHERE k = 'b'").await;
+    lab.run("INSERT INTO t VALUES ('d', 4), ('d', 5)").await;
+    let second = warehouse.mark(&source(&lab)).await.expect("a mark");
+    let added =
+        |from: &str, to: &str| ReadMode::Changes { key: "k".into(), from: from.into(), to: to.into(), added: true };
+    for _ in 0..2 {
+        let mut rows: Vec<String> = read(warehouse.as_ref(), &lab, added(&first, &second))
+            .await
+            .iter()
+            .map(|row| format!("{}{}{}", row[1], row[0], row[2] == Value::Bool(true)))
+            .collect();
+        rows.sort();
+        assert_eq!(rows, ["c3false", "d4false", "d5false"]);
+    }
+    assert!(read(warehouse.as_ref(), &lab, added(&second, &second)).await.is_empty());
+    lab.run("CREATE VIEW w AS SELECT * FROM t").await;
+    let view = Source::Relation(lab.relation("w"));
+    assert!(!warehouse.describe(&view).await.expect("a schema").appends);
 }

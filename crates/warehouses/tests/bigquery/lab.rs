@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use serde_json::{Value as Json, json};
-use tidegate_model::ports::{Place, Warehouse};
-use tidegate_model::schema::Relation;
+use tidegate_model::ports::{Place, ReadAsk, ReadMode, Warehouse};
+use tidegate_model::schema::{Relation, Source};
 use tidegate_model::value::Type;
 use tidegate_testkit::warehouse_suite::Lab;
 use tidegate_warehouses::{OpenContext, open};
@@ -72,6 +72,17 @@ impl Emulated {
             "project": self.project, "dataset": self.dataset, "endpoint": self.rest,
             "storage_endpoint": self.storage, "auth": { "method": "none" },
         })
+    }
+
+    /// What reads every row of a table, in any order.
+    pub fn reading(&self, table: &str, columns: &[&str]) -> ReadAsk {
+        ReadAsk {
+            source: Source::Relation(self.relation(table)),
+            columns: columns.iter().map(|name| (*name).to_owned()).collect(),
+            mode: ReadMode::Unordered,
+            page_rows: 10_000,
+            timezone: "UTC".into(),
+        }
     }
 
     /// A connection with these settings.

@@ -87,3 +87,53 @@ async fn nested_values_go_both_ways() {
         assert_eq!(got, [[list(&["x", ""]), nested, Value::Null], [list(&[]), Value::Null, digits]]);
     }
 }
+
+/// The ends of what BigQuery's types hold, written, read by both ways, and equal to themselves when written again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_ends_of_each_range_go_both_ways() {
+    let number = |text: &str| Value::Decimal(tidegate_model::value::Decimal::parse(text).expect("a number"));
+    // From the first microsecond of year 1 to the last of year 9999.
+    let (first, last) = (-62_135_596_800_000_000, 253_402_300_799_999_999);
+    let (first_day, last_day) = (-719_162, 2_932_896);
+    let numeric = "99999999999999999999999999999.999999999";
+    let columns = [
+        ("k".to_owned(), Type::Text),
+        ("amount".to_owned(), Type::Decimal { precision: 38, scale: 9 }),
+        ("at".to_owned(), Type::TimestampTz),
+        ("local".to_owned(), Type::Timestamp),
+        ("day".to_owned(), Type::Date),
+        ("doc".to_owned(), Type::Json),
+        ("place".to_owned(), Type::Text),
+    ];
+    let row = |key: &str, sign: &str, us: i64, day: i32, doc: &str, place: &str| {
+        let (doc, place) = (Value::Json(doc.into()), Value::text(place));
+        let amount = number(&format!("{sign}{numeric}"));
+        vec![Value::text(key), amount, Value::TimestampTz(us), Value::Timestamp(us), Value::Date(day), doc, place]
+    };
+    let rows_given = [
+        row("a", "", last, last_day, r#"{"a":[1,null,"\u0001åß"]}"#, "POINT(-180 90)"),
+        row("b", "-", first, first_day, "null", "POINT(0 -90)"),
+    ];
+    for lab in [Emulated::new().await, Emulated::by_rest().await] {
+        lab.run("CREATE TABLE t (k STRING, amount NUMERIC, at TIMESTAMP, local DATETIME, day DATE, doc JSON, place GEOGRAPHY)").await;
+        let warehouse = lab.open(true);
+        let load = |op: &str, mode: LoadMode| {
+            let mut builder = tidegate_model::cells::PageBuilder::new(&columns);
+            for row in &rows_given {
+                row.iter().for_each(|value| builder.push(value));
+                builder.end_row();
+            }
+            let fence = Fence { sync: "s".into(), store: "ours".into(), epoch: 1 };
+            let load = Load { mode, key: Some("k".into()), op: OpId(op.into()), fence, link: Default::default() };
+            (load, Box::new(Held::one(builder.take().expect("a page"))))
+        };
+        let (first, pages) = load("first", LoadMode::Append);
+        let loaded = warehouse.load(&lab.relation("t"), &first, pages).await.expect("a load");
+        assert_eq!((loaded.created, loaded.rejected.len()), (2, 0), "{:?}", loaded.rejected);
+        let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(rows(warehouse.as_ref(), &lab, &names).await, rows_given);
+        let (again, pages) = load("again", LoadMode::Merge);
+        let loaded = warehouse.load(&lab.relation("t"), &again, pages).await.expect("a merge");
+        assert_eq!((loaded.created, loaded.updated, loaded.unchanged), (0, 0, 2), "equal values are written again");
+    }
+}

@@ -20,7 +20,7 @@ fn window(name: &str, from: &str, to: &str) -> ReadAsk {
     ReadAsk {
         source: source(name),
         columns: vec!["K".into(), "OWNER".into()],
-        mode: ReadMode::Changes { key: "K".into(), from: from.into(), to: to.into() },
+        mode: ReadMode::Changes { key: "K".into(), from: from.into(), to: to.into(), added: false },
         page_rows: 100,
         timezone: "UTC".into(),
     }
@@ -96,7 +96,7 @@ async fn history_beyond_the_retention_is_gone() {
     lab.advance(2 * 86_400).await;
     let third = mark(&lab, warehouse.as_ref(), "T").await;
     for (mode, what) in [
-        (ReadMode::Changes { key: "K".into(), from: first.clone(), to: third.clone() }, "a window"),
+        (ReadMode::Changes { key: "K".into(), from: first.clone(), to: third.clone(), added: false }, "a window"),
         (ReadMode::Full { key: "K".into(), after: None, at: Some(first.clone()) }, "a pinned read"),
     ] {
         let outcome = warehouse.read(ReadAsk { mode, ..window("T", &first, &third) }).await;

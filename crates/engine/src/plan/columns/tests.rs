@@ -33,6 +33,7 @@ fn relation() -> RelationSchema {
         columns: COLUMNS.into_iter().map(column).collect(),
         primary_key: Vec::new(),
         change_tracking: false,
+        appends: false,
         history_days: None,
         rows_estimate: None,
     }

@@ -27,6 +27,7 @@ fn relation() -> RelationSchema {
         ],
         primary_key: vec!["company_id".into()],
         change_tracking: false,
+        appends: false,
         history_days: None,
         rows_estimate: None,
     }

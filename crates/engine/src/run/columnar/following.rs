@@ -12,6 +12,7 @@ use tidegate_model::page::{DELETED, Held, Page, PageStream, Pages};
 use tidegate_model::ports::{Cancel, ReadAsk, ReadMode};
 use tidegate_model::record::Key;
 use tidegate_model::span::Position;
+use tidegate_model::sync::WriteMode;
 
 use super::groups::Groups;
 use super::source::{everything, warehouse_columns};
@@ -85,7 +86,11 @@ async fn window(work: &Work<'_>, following: &Following) -> Result<Pages> {
     let ctx = work.ctx;
     let key = work.columns.key_source().to_owned();
     let mode = match &following.read {
-        Read::Window { from, to } => ReadMode::Changes { key: key.clone(), from: from.clone(), to: to.clone() },
+        Read::Window { from, to } => {
+            // A row that is only ever added once is not sent again when it changes.
+            let added = ctx.relation.appends && matches!(ctx.sync.write, WriteMode::Append | WriteMode::Insert);
+            ReadMode::Changes { key: key.clone(), from: from.clone(), to: to.clone(), added }
+        }
         Read::Outbox { outbox, through } => {
             ReadMode::Outbox { key: key.clone(), outbox: outbox.clone(), through: *through }
         }

@@ -10,10 +10,11 @@ use crate::plan::guard::tripped;
 use crate::plan::reconcile::{Answered, Class, TargetPlan, Verdict, settle};
 use crate::run::context::Ctx;
 use crate::run::deliver::Delivery;
-use crate::run::detect::{Plan, Reading};
+use crate::run::detect::{Plan, Reading, warehouse_ask};
 use crate::run::history::Read;
 use crate::run::pace;
 use crate::run::records::{Looked, look};
+use crate::run::retry::again;
 
 impl Engine {
     /// What a run would do. Writes nothing.
@@ -27,6 +28,7 @@ impl Engine {
             ))
             .hint("`tidegate check` tells whether it would work; appended rows can be counted at the target"));
         }
+        let billed = job.warehouse.billed();
         let Looked { plan, sink: mut found, outcome } = look(&ctx, None).await?;
         outcome?;
         let based_on = based_on(&ctx, &plan);
@@ -56,7 +58,21 @@ impl Engine {
             summary.books.add(&as_if_applied(&ctx, verdict)?);
         }
         estimate(&ctx, sent, &mut summary);
+        summary.bytes_to_read = bytes_to_read(&ctx, &plan).await?;
+        summary.bytes_billed = job.warehouse.billed().map(|now| now.saturating_sub(billed.unwrap_or(0)));
         Ok(summary)
+    }
+}
+
+/// What the run's read of the warehouse is billed: the plan's own read again, by a dry run.
+async fn bytes_to_read(ctx: &Ctx, plan: &Plan) -> Result<Option<u64>> {
+    let ask = match plan.warehouse {
+        Reading::None => None,
+        _ => warehouse_ask(ctx, plan)?,
+    };
+    match ask {
+        Some(ask) => again(&ctx.engine, &ctx.options.cancel, || ctx.job.warehouse.price(&ask)).await,
+        None => Ok(ctx.job.warehouse.billed().map(|_| 0)),
     }
 }
 

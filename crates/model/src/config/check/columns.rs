@@ -3,7 +3,7 @@
 use super::super::problem::choice_hint;
 use super::{Collector, across};
 use crate::schema::{ModelKind, ModelSchema, RelationKind, RelationSchema};
-use crate::sync::{Changes, FieldSource, Lookback, Target};
+use crate::sync::{Changes, FieldSource, Lookback, Target, WriteMode};
 use crate::transform::Transform;
 use crate::value::Type;
 
@@ -43,7 +43,8 @@ fn history(at: &mut Collector<'_>, relation: &RelationSchema) {
         let fix = "write `changes: auto`, or name what the stream is on";
         at.critical("changes", "stream_not_tracked", "`changes: tracking`: the relation is a stream", fix);
     }
-    if at.sync.changes == Changes::Tracking && !stream && !relation.change_tracking {
+    let enough = relation.appends && matches!(at.sync.write, WriteMode::Append | WriteMode::Insert);
+    if at.sync.changes == Changes::Tracking && !stream && !relation.change_tracking && !enough {
         let why = "`changes: tracking`: no change history is on for the relation, so runs may have to read all of it";
         at.warning("changes", "tracking_is_off", why, "switch it on in the warehouse, or write `changes: auto`");
     }

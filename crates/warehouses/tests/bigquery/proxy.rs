@@ -1,0 +1,133 @@
+//! A proxy before the emulator: it loses answers, says what BigQuery would, and notes what was called.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::lab::Emulated;
+
+/// A kind of call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// A load job with its rows.
+    Upload,
+    /// The script of a write.
+    Job,
+    Query,
+    /// Whatever has these words in its address or its body.
+    Saying(&'static str),
+    Other,
+}
+
+impl Call {
+    fn of(method: &Method, path: &str) -> Self {
+        match path {
+            _ if *method != Method::POST => Self::Other,
+            path if path.starts_with("/upload/") => Self::Upload,
+            path if path.ends_with("/jobs") => Self::Job,
+            path if path.ends_with("/queries") => Self::Query,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// What happens to the next call of a kind.
+#[derive(Debug, Clone)]
+pub enum Fault {
+    /// It is carried out, and the answer does not arrive.
+    Lost,
+    /// It is refused, as BigQuery refuses.
+    Refused(u16, &'static str, &'static str),
+    /// Its script fails where it would commit.
+    Sabotaged,
+    /// It is not carried out: this is the answer.
+    Answered(Value),
+    /// A query takes longer than its first answer is held back: that one names the job, and no more.
+    Later,
+}
+
+#[derive(Clone)]
+pub struct Proxy {
+    target: String,
+    http: reqwest::Client,
+    faults: Arc<Mutex<Vec<(Call, Fault)>>>,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Proxy {
+    pub async fn before(lab: &Emulated) -> (Self, String) {
+        let proxy = Self {
+            target: lab.rest.clone(),
+            http: tidegate_net::http::Http::default().client().unwrap(),
+            faults: Arc::default(),
+            seen: Arc::default(),
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().fallback(pass).with_state(proxy.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (proxy, url)
+    }
+
+    pub fn next(&self, call: Call, fault: Fault) {
+        self.faults.lock().unwrap().push((call, fault));
+    }
+
+    /// What was called.
+    pub fn seen(&self) -> Vec<String> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    fn fault(&self, call: Call, text: &str) -> Option<Fault> {
+        let mut faults = self.faults.lock().unwrap();
+        let hit = |of: &Call| *of == call || matches!(of, Call::Saying(words) if text.contains(words));
+        let at = faults.iter().position(|(of, _)| hit(of))?;
+        Some(faults.remove(at).1)
+    }
+}
+
+async fn pass(State(proxy): State<Proxy>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    proxy.seen.lock().unwrap().push(format!("{method} {}", uri.path()));
+    let text = format!("{uri} {}", String::from_utf8_lossy(&body));
+    let fault = proxy.fault(Call::of(&method, uri.path()), &text);
+    match &fault {
+        Some(Fault::Refused(status, reason, message)) => {
+            let body = json!({ "error": { "code": status, "message": message, "errors": [{ "reason": reason }] } });
+            return (StatusCode::from_u16(*status).unwrap(), body.to_string()).into_response();
+        }
+        Some(Fault::Answered(body)) => return body.to_string().into_response(),
+        _ => {}
+    }
+    let body = match fault {
+        Some(Fault::Sabotaged) => {
+            let script = String::from_utf8(body.to_vec()).unwrap();
+            assert!(script.contains("COMMIT TRANSACTION"), "no script of ours");
+            Bytes::from(script.replace("COMMIT TRANSACTION", "SELECT ERROR('the backend broke')"))
+        }
+        _ => body,
+    };
+    let mut request = proxy.http.request(method, format!("{}{uri}", proxy.target)).body(body);
+    if let Some(kind) = headers.get("content-type") {
+        request = request.header("content-type", kind);
+    }
+    let answer = request.send().await.expect("the emulator");
+    let (status, bytes) = (answer.status(), answer.bytes().await.unwrap());
+    match fault {
+        // A body that ends too early: the connection broke while the answer was on its way.
+        Some(Fault::Lost) => {
+            let broken = futures_util::stream::iter([Ok(bytes.slice(..1)), Err(std::io::Error::other("broken"))]);
+            (status, Body::from_stream(broken)).into_response()
+        }
+        Some(Fault::Later) => {
+            let mut answer: Value = serde_json::from_slice(&bytes).unwrap();
+            let job = answer["jobReference"].take();
+            json!({ "jobReference": job, "jobComplete": false }).to_string().into_response()
+        }
+        _ => (status, bytes).into_response(),
+    }
+}
