@@ -11,9 +11,10 @@ use tidegate_model::time::Instant;
 use crate::plan::reconcile::Verdict;
 
 use super::batch::Batch;
+use super::calls::Sent;
 use super::context::Ctx;
 use super::judged::Judged;
-use super::send::{Sent, send};
+use super::send::send;
 
 /// The journalled answers of one batch, both directions.
 #[derive(Default, serde::Serialize, serde::Deserialize)]

@@ -2,6 +2,7 @@
 
 mod ask;
 mod batch;
+pub mod calls;
 pub mod columnar;
 mod context;
 mod cursor;
@@ -16,10 +17,10 @@ mod ledger;
 mod looks;
 mod noted;
 mod ops;
-mod pace;
+pub mod pace;
 mod records;
 mod resume;
-pub(crate) mod retry;
+pub mod retry;
 mod rows;
 mod send;
 mod settle;

@@ -5,6 +5,9 @@
 //! platforms keep: a second's worth (or the burst) may come at once, and it fills evenly. The platform's own numbers and
 //! the quota's are booked side by side, so a quota can only be tighter.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use tidegate_model::error::Result;
 use tidegate_model::ports::{Flow, Limits};
 use tidegate_model::time::Instant;
@@ -81,6 +84,30 @@ pub(crate) async fn enter(ctx: &Ctx, limits: &Limits, records: u64) -> Result<Pl
         return Err(lost);
     }
     Ok(place)
+}
+
+/// The budget of an account that one process has for itself: a job that keeps no store.
+#[derive(Debug, Default)]
+pub struct Own(Mutex<BTreeMap<String, u64>>);
+
+impl Own {
+    /// Books a call with so many records; the microseconds until it may leave.
+    pub fn book(&self, limits: &Limits, records: u64, now: Instant) -> u64 {
+        let now = u64::try_from(now.0).unwrap_or(0).saturating_mul(1_000);
+        let mut booked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut wait = 0;
+        for (unit, flow, want) in flows(&Quota::default(), limits, records) {
+            let until = booked.entry(unit).or_default();
+            *until = (*until).max(now).saturating_add(want.saturating_mul(flow.unit_ns));
+            wait = wait.max(until.saturating_sub(flow.burst.saturating_mul(flow.unit_ns)).saturating_sub(now));
+        }
+        wait.div_ceil(1_000)
+    }
+
+    /// Most records of a call.
+    pub fn batch_max(limits: &Limits) -> Option<u64> {
+        batch_max(&Quota::default(), limits)
+    }
 }
 
 /// Every flow that a call is booked in, with the units that it takes. Limits that differ in a number are budgets of
@@ -194,6 +221,19 @@ mod tests {
             let rate = (sent.len() as u64 * batch) as f64 / (at as f64 / SECOND_NS as f64);
             assert!(rate >= 0.95 * limit as f64, "{rate} of {limit}");
         }
+    }
+
+    #[test]
+    fn a_budget_of_ones_own_keeps_the_same_limits() {
+        let limits = Limits { records_per_second: Some(300), burst_records: Some(1_000), ..Limits::default() };
+        let own = Own::default();
+        let at = |ms: i64| Instant(1_800_000_000_000_000 + ms * 1_000);
+        let first: Vec<u64> = (0..4).map(|_| own.book(&limits, 200, at(0))).collect();
+        assert_eq!(first, [0, 0, 0, 0], "the bucket holds 950");
+        let fifth = own.book(&limits, 200, at(0));
+        assert!((166_000..167_000).contains(&fifth), "{fifth}");
+        assert_eq!(own.book(&limits, 200, at(10_000)), 0, "it fills again");
+        assert_eq!(Own::batch_max(&limits), Some(950));
     }
 
     #[test]

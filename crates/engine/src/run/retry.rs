@@ -35,7 +35,15 @@ pub fn wait_after(error: &Error, attempt: u32, keyed: bool, random: u64) -> Opti
 }
 
 /// Makes a call that only reads, again and again as long as its errors say so.
-pub async fn again<T, F>(engine: &Engine, cancel: &Cancel, mut call: impl FnMut() -> F) -> Result<T>
+pub async fn again<T, F>(engine: &Engine, cancel: &Cancel, call: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    insist(&*engine.env, cancel, call).await
+}
+
+/// The same without an engine.
+pub async fn insist<T, F>(env: &dyn Env, cancel: &Cancel, mut call: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {
@@ -46,8 +54,8 @@ where
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
-        let Some(wait) = wait_after(&error, attempt, true, engine.env.random()) else { return Err(error) };
-        pause(&*engine.env, cancel, wait).await?;
+        let Some(wait) = wait_after(&error, attempt, true, env.random()) else { return Err(error) };
+        pause(env, cancel, wait).await?;
     }
 }
 

@@ -1,0 +1,172 @@
+//! The calls of a batch: repeated as the one retry policy says, split where a call is refused as a whole. One answer
+//! per change comes back, whatever happens. Used by runs, and by jobs that have no ledger.
+
+use async_trait::async_trait;
+use tidegate_model::change::{Change, FieldReject, Outcome};
+use tidegate_model::error::{Error, ErrorKind, Result};
+use tidegate_model::ports::{Cancel, Env};
+use tidegate_model::span::OpId;
+
+use super::retry;
+
+/// Most calls that one batch may take while a bad record is searched in it.
+const SPLITS_MAX: u32 = 64;
+/// If the first so many single records fail alike, it is not the records.
+const ALIKE_MAX: u32 = 8;
+
+/// Where changes are sent to.
+#[async_trait]
+pub trait Line: Send + Sync {
+    /// One call: one outcome per change, in their order. Waits for its turn by itself, and repeats nothing.
+    async fn call(&self, batch: &[Change], op: &OpId) -> Result<Vec<Outcome>>;
+    /// Whether sending a call again does no harm.
+    fn keyed(&self) -> bool;
+    /// Clock and chance.
+    fn env(&self) -> &dyn Env;
+    /// Somebody who may ask to stop.
+    fn cancel(&self) -> &Cancel;
+}
+
+/// What sending gave.
+pub struct Sent {
+    /// One per change, same order.
+    pub outcomes: Vec<Outcome>,
+    /// Calls made.
+    pub requests: u64,
+    /// Nothing more can be sent after this batch.
+    pub stop: Option<Error>,
+}
+
+/// Sends the changes of a batch.
+pub async fn send(line: &dyn Line, changes: &[Change], op: &OpId) -> Sent {
+    send_open(line, changes, op, changes.iter().map(|_| None).collect()).await
+}
+
+/// Sends those changes of a batch that have no outcome yet.
+pub(crate) async fn send_open(
+    line: &dyn Line,
+    changes: &[Change],
+    op: &OpId,
+    mut outcomes: Vec<Option<Outcome>>,
+) -> Sent {
+    let mut state = Sending { line, requests: 0, alike: 0, last: None, singles: 0, refused: Vec::new() };
+    let open: Vec<usize> = (0..changes.len()).filter(|at| outcomes[*at].is_none()).collect();
+    let stop = state.part(changes, &open, &op.0, &mut outcomes).await.err();
+    closed(outcomes, state.requests, stop)
+}
+
+/// What is left without an outcome gets one by what stopped it.
+pub(crate) fn closed(outcomes: Vec<Option<Outcome>>, requests: u64, stop: Option<Error>) -> Sent {
+    let lost = |error: &Error| matches!(error.kind, ErrorKind::Lost);
+    let rest = |slot: Option<Outcome>| match (slot, &stop) {
+        (Some(outcome), _) => outcome,
+        (None, Some(error)) if lost(error) => Outcome::Unknown(error.clone()),
+        (None, Some(error)) => Outcome::Retry(error.clone()),
+        (None, None) => Outcome::Retry(Error::internal("a change was left without an answer")),
+    };
+    let outcomes = outcomes.into_iter().map(rest).collect();
+    // A lost answer is listed record by record and does not stop the run.
+    Sent { outcomes, requests, stop: stop.filter(|error| !lost(error)) }
+}
+
+struct Sending<'a> {
+    line: &'a dyn Line,
+    requests: u64,
+    singles: u32,
+    alike: u32,
+    last: Option<String>,
+    /// The first single records that were refused.
+    refused: Vec<usize>,
+}
+
+impl Sending<'_> {
+    /// Sends some of the changes; records that the target wants to see again are sent again.
+    async fn part(
+        &mut self,
+        changes: &[Change],
+        which: &[usize],
+        op: &str,
+        outcomes: &mut [Option<Outcome>],
+    ) -> Result<()> {
+        let mut open: Vec<usize> = which.to_vec();
+        let mut attempt = 0;
+        while !open.is_empty() {
+            attempt += 1;
+            let batch: Vec<Change> = open.iter().map(|at| changes[*at].clone()).collect();
+            let name =
+                if attempt == 1 || open.len() == which.len() { op.to_owned() } else { format!("{op}+{attempt}") };
+            let error = match self.call(&batch, &OpId(name)).await {
+                Ok(answers) => {
+                    open = sort_answers(open, answers, outcomes)?;
+                    match open.first().and_then(|at| outcomes[*at].as_ref()) {
+                        Some(Outcome::Retry(error)) => error.clone(),
+                        _ => return Ok(()),
+                    }
+                }
+                Err(error) if error.kind == ErrorKind::BadRequest => {
+                    return Box::pin(self.split(changes, &open, op, outcomes, error)).await;
+                }
+                Err(error) => error,
+            };
+            let Some(wait) = retry::wait_after(&error, attempt, self.line.keyed(), self.line.env().random()) else {
+                return Err(error);
+            };
+            retry::pause(self.line.env(), self.line.cancel(), wait).await?;
+        }
+        Ok(())
+    }
+
+    async fn call(&mut self, batch: &[Change], op: &OpId) -> Result<Vec<Outcome>> {
+        self.requests += 1;
+        let answers = self.line.call(batch, op).await?;
+        if answers.len() != batch.len() {
+            return Err(Error::internal(format!("{} answers for {} changes", answers.len(), batch.len())));
+        }
+        Ok(answers)
+    }
+
+    /// The whole call was refused: halves are sent on their own until the bad record is found.
+    async fn split(
+        &mut self,
+        changes: &[Change],
+        which: &[usize],
+        op: &str,
+        outcomes: &mut [Option<Outcome>],
+        error: Error,
+    ) -> Result<()> {
+        if let [single] = which {
+            self.singles += 1;
+            let text = error.to_string();
+            self.alike = if self.singles == 1 || self.last.as_deref() == Some(&*text) { self.alike + 1 } else { 0 };
+            self.last = Some(text);
+            if self.singles == ALIKE_MAX && self.alike == ALIKE_MAX {
+                // It was not the records: what was said of the ones before is taken back.
+                self.refused.iter().for_each(|at| outcomes[*at] = None);
+                return Err(error);
+            }
+            if self.singles < ALIKE_MAX {
+                self.refused.push(*single);
+            }
+            outcomes[*single] = Some(Outcome::Rejected(FieldReject::record("refused", error.to_string())));
+            return Ok(());
+        }
+        if self.requests >= u64::from(SPLITS_MAX) {
+            return Err(error.hint("too many records of this batch are refused; `tidegate check --rows` lists why"));
+        }
+        let (left, right) = which.split_at(which.len() / 2);
+        self.part(changes, left, &format!("{op}l"), outcomes).await?;
+        self.part(changes, right, &format!("{op}r"), outcomes).await
+    }
+}
+
+/// Puts answers in their places; the ones to be asked again come back.
+fn sort_answers(open: Vec<usize>, answers: Vec<Outcome>, outcomes: &mut [Option<Outcome>]) -> Result<Vec<usize>> {
+    let mut again = Vec::new();
+    for (at, answer) in open.into_iter().zip(answers) {
+        if matches!(answer, Outcome::Retry(_)) {
+            again.push(at);
+        }
+        outcomes[at] = Some(answer);
+    }
+    Ok(again)
+}
