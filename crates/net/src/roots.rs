@@ -6,11 +6,12 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tidegate_model::{Error, ErrorKind, Result};
+use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
 
 /// The authorities that are trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Roots {
-    /// Those of the system.
+    /// Those of the system; where it has none, those that Mozilla trusted when this was built.
     System,
     /// Those in a PEM file.
     File(PathBuf),
@@ -33,9 +34,20 @@ fn system(setting: &str) -> Result<RootCertStore> {
     let mut store = RootCertStore::empty();
     // Machines carry a few certificates that rustls does not take; the others are enough.
     let (_taken, _left) = store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if !store.is_empty() {
+        return Ok(store);
+    }
+    // Who names a file means that one: nothing takes its place.
+    if ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| std::env::var_os(name).is_some()) {
+        return Err(Error::config(
+            "SSL_CERT_FILE or SSL_CERT_DIR names no root certificates, so no server can be verified",
+        )
+        .hint(format!("name a PEM file with {setting}, or unset both")));
+    }
+    // An image with nothing but this binary: Mozilla's list, as it stood when this was built.
+    let (_taken, _left) = store.add_parsable_certificates(TLS_SERVER_ROOT_CERTS.iter().cloned());
     if store.is_empty() {
-        return Err(Error::config("this system has no root certificates, so no server can be verified")
-            .hint(format!("install ca-certificates, or name a PEM file with {setting}")));
+        return Err(Error::internal("the root certificates that are compiled in cannot be read"));
     }
     Ok(store)
 }
