@@ -1,6 +1,8 @@
 //! The real binary against a twin: faults until it converges, `sandbox`, `rehearse`, an independent client.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code)]
 
+#[path = "twins/batch.rs"]
+mod batch;
 #[path = "e2e/bench.rs"]
 mod bench;
 #[path = "twins/client.rs"]

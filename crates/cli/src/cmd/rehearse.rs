@@ -14,19 +14,15 @@ use tidegate_model::span::{Fence, OpId};
 use tidegate_model::sync::{Changes, Direction, Sync};
 use tidegate_model::value::{Decimal, Type, Value};
 use tidegate_model::{Error, Result};
-use tidegate_twins::planhat::{Planhat, TENANT, TOKEN};
 use tidegate_twins::{Knobs, Limits, Running, Start, start};
 
 use super::run::{Report, one};
-use super::sandbox;
+use super::sandbox::{self, Platform as Kind};
 use super::state::copied;
 use crate::app::{App, Ending, Failure, block_on};
 use crate::out::{Object, count};
 use crate::signals::Signals;
 use crate::workshop::{Workshop, open_store};
-
-/// The platforms that there are twins of, by `type:`.
-const TWINS: &[&str] = &["planhat"];
 
 /// Which sync.
 #[derive(Debug, clap::Args)]
@@ -56,11 +52,11 @@ pub fn run(app: &App, args: &Args) -> Ending {
     block_on(async {
         let shop = Workshop::open(app).await?;
         let sync = shop.sync(&args.sync)?.clone();
-        refuse(&shop, &sync).await?;
+        let kind = refuse(&shop, &sync).await?;
         let quiet =
             Knobs { limits: Limits::Off, unsure: [("unknown_id".into(), "keep".into())].into(), ..Knobs::default() };
-        let twin = start(Arc::new(Planhat::new(TOKEN, TENANT)), Start { knobs: quiet, ..Start::default() }).await?;
-        let platform = connect(&shop, &twin.url(), &sync)?;
+        let twin = start(kind.twin(), Start { knobs: quiet, ..Start::default() }).await?;
+        let platform = connect(&shop, kind, &twin.url(), &sync)?;
         let filled = fill(&shop, &sync, &*platform).await?;
         twin.turn(knobs);
         twin.forget_requests();
@@ -84,7 +80,7 @@ pub fn run(app: &App, args: &Args) -> Ending {
         let mut report = Report::new(&app.out);
         let code = one(&stage, &mut report, &sync.name, &options).await?;
         report.finish()?;
-        tell(app, &twin, filled)?;
+        tell(app, kind, &twin, filled)?;
         if args.stay && signals.exit_code().is_none() {
             app.out.note(&format!("the twin stays on {} until Ctrl-C", twin.url()));
             while signals.exit_code().is_none() {
@@ -99,13 +95,13 @@ fn refused(why: String, hint: &str) -> Failure {
     Error::config(why).hint(hint).into()
 }
 
-/// What cannot be rehearsed without writing where nothing may be written.
-async fn refuse(shop: &Workshop, sync: &Sync) -> Result<(), Failure> {
+/// What cannot be rehearsed without writing where nothing may be written; else whose twin it is rehearsed on.
+async fn refuse(shop: &Workshop, sync: &Sync) -> Result<Kind, Failure> {
     let kind = &shop.connection(&sync.platform_connection)?.kind;
     let plan = "`tidegate plan SYNC` shows what a run would do, and writes nothing";
-    if !TWINS.contains(&kind.as_str()) {
+    let Some(twin) = Kind::of_kind(kind) else {
         return Err(refused(format!("there is no twin of `type: {kind}` to rehearse on"), plan));
-    }
+    };
     if sync.direction == Direction::ToWarehouse {
         return Err(refused(format!("{} only writes to the warehouse, and there is no twin of that", sync.name), plan));
     }
@@ -117,14 +113,14 @@ async fn refuse(shop: &Workshop, sync: &Sync) -> Result<(), Failure> {
         );
         return Err(refused(why, plan));
     }
-    Ok(())
+    Ok(twin)
 }
 
 /// The connection as it is configured, but for its address and credentials.
-fn connect(shop: &Workshop, url: &str, sync: &Sync) -> Result<Arc<dyn Platform>> {
+fn connect(shop: &Workshop, kind: Kind, url: &str, sync: &Sync) -> Result<Arc<dyn Platform>> {
     let connection = shop.connection(&sync.platform_connection)?;
     let mut settings = connection.settings.clone();
-    for (key, value) in [("url", url), ("analytics_url", url), ("token", TOKEN), ("tenant", TENANT)] {
+    for (key, value) in kind.settings(url) {
         settings[key] = json!(value);
     }
     let context =
@@ -283,12 +279,12 @@ fn kind(value: &Value) -> Option<Type> {
 }
 
 /// Says what the twin saw.
-fn tell(app: &App, twin: &Running, filled: Filled) -> Result<()> {
+fn tell(app: &App, kind: Kind, twin: &Running, filled: Filled) -> Result<()> {
     let seen = twin.requests();
     let bad = seen.iter().filter(|one| one.status == 0 || one.status >= 400).count();
     if app.out.json {
         let mut line = Object::default();
-        line.put("twin", "planhat")
+        line.put("twin", kind.kind())
             .put("filled", filled.records)
             .put("not_filled", filled.refused)
             .put("requests", seen.len())

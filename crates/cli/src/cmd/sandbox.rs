@@ -1,11 +1,12 @@
-//! `sandbox planhat`: a stand-in for a platform, until a signal.
+//! `sandbox planhat|batch`: a stand-in for a platform, until a signal.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tidegate_model::{Error, ErrorKind, Result};
-use tidegate_twins::planhat::{Planhat, TENANT, TOKEN};
+use tidegate_twins::batch::{self, Batch};
+use tidegate_twins::planhat::{self, Planhat};
 use tidegate_twins::{Knobs, Start, Twin, start};
 
 use crate::app::{App, Ending, block_on};
@@ -17,6 +18,7 @@ use crate::out::Object;
   tidegate sandbox planhat                          a tenant of Planhat's on this machine, in memory
   tidegate sandbox planhat --file planhat.db        it keeps what it was given
   tidegate sandbox planhat --knobs knobs.json       {\"latency_ms\": 50, \"lost_pct\": 5, \"reject_pct\": 10}
+  tidegate sandbox batch                            a project of Batch's
 ")]
 pub struct Args {
     /// The platform
@@ -31,30 +33,79 @@ pub struct Args {
     /// Faults, latency and limits, as JSON; docs/twins.md lists them
     #[arg(long, value_name = "F")]
     knobs: Option<PathBuf>,
-    /// The token that it lets in
-    #[arg(long, value_name = "T", default_value = TOKEN, hide_env_values = true)]
-    token: String,
-    /// The tenant's UUID
-    #[arg(long, value_name = "UUID", default_value = TENANT)]
-    tenant: String,
+    /// The token or key that it lets in
+    #[arg(long, value_name = "T")]
+    token: Option<String>,
+    /// The tenant's UUID (planhat)
+    #[arg(long, value_name = "UUID")]
+    tenant: Option<String>,
+    /// The project's key (batch)
+    #[arg(long, value_name = "KEY")]
+    project_key: Option<String>,
 }
 
 /// The platforms that there are twins of.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Platform {
     /// Planhat: its API and its analytics host
     Planhat,
-    /// Batch (comes with a later part)
-    #[value(hide = true)]
+    /// Batch: its Profile API
     Batch,
 }
 
-fn twin(args: &Args) -> Result<Arc<dyn Twin>> {
-    match args.platform {
-        Platform::Planhat => Ok(Arc::new(Planhat::new(&args.token, &args.tenant))),
-        Platform::Batch => Err(Error::config("the twin of Batch comes with a later part and is not in this build")
-            .hint("today: tidegate sandbox planhat")),
+impl Platform {
+    /// By the `type:` of a connection.
+    pub fn of_kind(kind: &str) -> Option<Self> {
+        <Self as clap::ValueEnum>::value_variants().iter().copied().find(|one| one.kind() == kind)
     }
+
+    /// The `type:` of its connections.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Planhat => "planhat",
+            Self::Batch => "batch",
+        }
+    }
+
+    /// Its twin, as it is when nobody says otherwise.
+    pub fn twin(self) -> Arc<dyn Twin> {
+        match self {
+            Self::Planhat => Arc::new(Planhat::new(planhat::TOKEN, planhat::TENANT)),
+            Self::Batch => Arc::new(Batch::default()),
+        }
+    }
+
+    /// What a connection has to say to reach that twin.
+    pub fn settings(self, url: &str) -> Vec<(&'static str, String)> {
+        let said = match self {
+            Self::Planhat => vec![("analytics_url", url), ("token", planhat::TOKEN), ("tenant", planhat::TENANT)],
+            Self::Batch => vec![("project_key", batch::PROJECT), ("rest_api_key", batch::KEY)],
+        };
+        said.into_iter().chain([("url", url)]).map(|(key, value)| (key, value.to_owned())).collect()
+    }
+}
+
+/// The twin that was asked for, and its place: the tenant or the project.
+fn twin(args: &Args) -> Result<(Arc<dyn Twin>, &'static str, String)> {
+    let or = |given: &Option<String>, otherwise: &str| given.clone().unwrap_or_else(|| otherwise.to_owned());
+    let stray = match args.platform {
+        Platform::Planhat => args.project_key.as_ref().map(|_| "--project-key"),
+        Platform::Batch => args.tenant.as_ref().map(|_| "--tenant"),
+    };
+    if let Some(flag) = stray {
+        return Err(Error::config(format!("{flag} says nothing to the twin of {}", args.platform.kind()))
+            .hint("leave it out; --help tells which flag is whose"));
+    }
+    Ok(match args.platform {
+        Platform::Planhat => {
+            let tenant = or(&args.tenant, planhat::TENANT);
+            (Arc::new(Planhat::new(or(&args.token, planhat::TOKEN), &*tenant)), "tenant", tenant)
+        }
+        Platform::Batch => {
+            let project = or(&args.project_key, batch::PROJECT);
+            (Arc::new(Batch::new(&*project, or(&args.token, batch::KEY))), "project_key", project)
+        }
+    })
 }
 
 /// Reads knobs.
@@ -74,7 +125,8 @@ pub fn knobs(file: Option<&Path>) -> Result<Knobs> {
 
 /// Serves until a signal.
 pub fn run(app: &App, args: &Args) -> Ending {
-    let twin = twin(args)?;
+    let (twin, word, place) = twin(args)?;
+    let about = twin.about();
     let knobs = knobs(args.knobs.as_deref())?;
     block_on(async {
         let stop = tidegate_server::stop_signal()?;
@@ -82,12 +134,13 @@ pub fn run(app: &App, args: &Args) -> Ending {
         let url = running.url();
         if app.out.json {
             let mut line = Object::default();
-            line.put("listen", url.as_str()).put("tenant", args.tenant.as_str());
+            line.put("listen", url.as_str()).put(word, place.as_str());
             app.out.json(&line)?;
         }
-        app.out.note(&format!("a twin of Planhat listens on {url}; its page is there too"));
-        let told = if args.token == TOKEN { TOKEN } else { "the one you gave" };
-        app.out.note(&format!("token: {told}; tenant: {}", args.tenant));
+        app.out.note(&format!("a twin of {} listens on {url}; its page is there too", about.platform));
+        let usual = if args.platform == Platform::Planhat { planhat::TOKEN } else { batch::KEY };
+        let told = if args.token.is_none() { usual } else { "the one you gave" };
+        app.out.note(&format!("token: {told}; {word}: {place}"));
         if !args.listen.ip().is_loopback() {
             app.out.warn("others can reach it, and its page shows what it holds to everybody");
         }

@@ -63,26 +63,31 @@ fn rehearsed_faults_show_and_change_nothing() {
     lab.run(&["rehearse", "companies", "--knobs", knobs.to_str().expect("a path")]).expect(2).says(&["holds no knobs"]);
 }
 
-#[test]
-fn a_sandbox_serves_until_it_is_told_to_end() {
+fn serves(args: &[&str], words: &[&str], place: (&str, &str)) {
     let mut command: Command = tidegate();
-    command
-        .args(["sandbox", "planhat", "--listen", "127.0.0.1:0", "--json"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
-    let mut child = command.spawn().expect("started");
+    command.arg("sandbox").args(args).args(["--listen", "127.0.0.1:0", "--json"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("started");
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().expect("stdout")).read_line(&mut line).expect("a line");
     let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    assert_eq!(line[place.0], place.1);
     let url = line["listen"].as_str().expect("an address").trim_start_matches("http://").to_owned();
     let mut stream = std::net::TcpStream::connect(&url).expect("it listens");
     std::io::Write::write_all(&mut stream, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").expect("sent");
     let mut page = String::new();
     std::io::Read::read_to_string(&mut stream, &mut page).expect("a page");
-    assert!(page.contains("Twin of Planhat") && page.contains("What it does not know"), "{page}");
+    assert!(words.iter().all(|word| page.contains(word)), "{page}");
     let pid = child.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill").success());
     assert_eq!(child.wait().expect("ended").code(), Some(143));
-    let taken = tidegate().args(["sandbox", "batch"]).output().expect("started");
+}
+
+#[test]
+fn a_sandbox_serves_until_it_is_told_to_end() {
+    let tenant = "00000000-0000-4000-8000-000000000000";
+    serves(&["planhat"], &["Twin of Planhat", "What it does not know"], ("tenant", tenant));
+    serves(&["batch"], &["Twin of Batch", "null_key"], ("project_key", "project_sandbox"));
+    serves(&["batch", "--project-key", "project_mine"], &["project_mine"], ("project_key", "project_mine"));
+    let taken = tidegate().args(["sandbox", "batch", "--tenant", "x"]).output().expect("started");
     assert_eq!(taken.status.code(), Some(2));
 }
