@@ -128,6 +128,7 @@ def create_stream(world: World, place: tuple[str, str], found: re.Match) -> str:
     now = world.now()
     stream = Stream(name, below, now, created=now)
     stream.append_only = options.get("APPEND_ONLY", "FALSE").upper() == "TRUE"
+    stream.initial = options.get("SHOW_INITIAL_ROWS", "FALSE").upper() == "TRUE"
     stream.comment = options.get("COMMENT", "''").strip("'")
     world.streams[key(name)] = stream
     return done(f"Stream {name[2]} successfully created.")

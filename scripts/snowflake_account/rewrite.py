@@ -4,7 +4,7 @@ from sqlglot import exp
 
 from .capture import quoted
 from .refused import Refused, travelled
-from .states import changes, check_time, has_changes, name_of, parse, state
+from .states import changes, check_time, has_changes, initial, name_of, parse, state
 from .world import Session, Stream, Table, World
 
 CLOCKS = (exp.CurrentTimestamp, exp.CurrentTimestampLTZ, exp.CurrentDate, exp.CurrentTime)
@@ -88,6 +88,8 @@ class Rewrite:
             raise Refused("091902", f"Stream {name} has become stale: its offset is outside of the retention.", "55000")
         if stream not in self.streams:
             self.streams.append(stream)
+        if stream.initial:
+            return initial(self.world, stream.source, stream.offset)
         return changes(self.world, stream.source, stream.offset, max(self.now, stream.offset), stream.append_only)
 
     def instant(self, point: exp.Expression, constant: bool) -> int:
@@ -130,7 +132,7 @@ class Rewrite:
                 raise Refused("002003", f"Stream '{'.'.join(name)}' does not exist or not authorized.", "02000")
             if stream.source.dropped:
                 self.stream(stream)
-            return exp.Boolean(this=has_changes(self.world, stream.source, stream.offset))
+            return exp.Boolean(this=stream.initial or has_changes(self.world, stream.source, stream.offset))
         source = self.world.source_of_or_none(name)
         if source is None:
             raise travelled(".".join(name))

@@ -77,7 +77,10 @@ class Prepared:
             if (table := world.tables.get(name)) is not None:
                 capture.note(world, table, at)
         for stream, until in read:
-            stream.offset = max(stream.offset, until)
+            if stream.initial:  # what came since it was made is shown next
+                stream.initial = False
+            else:
+                stream.offset = max(stream.offset, until)
 
     def formed(self) -> None:
         """After CREATE, DROP and ALTER."""

@@ -138,9 +138,17 @@ def changes(world: World, source: Table | View, after: int, upto: int, append_on
         FROM ({old}) AS a LEFT JOIN ({new}) AS b ON a."_rid" = b."_rid" WHERE {differs} {deletes}"""
 
 
+def initial(world: World, source: Table | View, at: int) -> str:
+    """A SELECT of the rows as they stood when a stream was made, as the stream shows them first."""
+    names = ", ".join("b." + quoted(name) for name in columns(world, source))
+    mark = title(source).replace("'", "''")
+    return f"""SELECT {names}, 'INSERT' AS "METADATA$ACTION", FALSE AS "METADATA$ISUPDATE",
+               MD5(CONCAT('{mark}', CAST(b."_rid" AS VARCHAR))) AS "METADATA$ROW_ID" FROM ({state(world, source, at)}) AS b"""
+
+
 def has_changes(world: World, source: Table | View, after: int) -> bool:
     """Like the service, by whether anything was committed: not by what is left of it."""
     return any(table.last_change > after for table in world.base_tables(source))
 
 
-__all__ = ["changes", "check_time", "columns", "has_changes", "name_of", "parse", "state", "supported", "tables_of"]
+__all__ = ["changes", "check_time", "columns", "has_changes", "initial", "name_of", "parse", "state", "supported", "tables_of"]

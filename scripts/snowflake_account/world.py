@@ -55,6 +55,7 @@ class Stream:
     append_only: bool = False
     comment: str = ""
     created: int = 0
+    initial: bool = False  # it shows the rows of its beginning first (SHOW_INITIAL_ROWS)
 
 
 @dataclass

@@ -114,6 +114,6 @@ fn dispatch(app: &App, command: Command) -> Ending {
         Command::State(args) => cmd::state::run(app, &args),
         Command::Schema(args) => cmd::schema::run(app, &args),
         Command::Completions(args) => cmd::completions::run(app, &args),
-        Command::Later(later) => cmd::later::run(&later),
+        Command::BatchSync(args) => cmd::batch_sync::run(app, &args),
     }
 }

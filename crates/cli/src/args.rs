@@ -119,6 +119,6 @@ pub enum Command {
     Schema(cmd::schema::Args),
     /// Print completions for a shell
     Completions(cmd::completions::Args),
-    #[command(flatten)]
-    Later(cmd::later::Later),
+    /// Send a stream's changes to Batch, from inside of Snowflake: the container job
+    BatchSync(Box<cmd::batch_sync::Args>),
 }

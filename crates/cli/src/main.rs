@@ -3,6 +3,7 @@
 
 mod app;
 mod args;
+mod batch_sync;
 mod cmd;
 mod demo;
 mod desk;

@@ -3,6 +3,7 @@
 pub mod adopt;
 pub mod apply;
 pub mod auth;
+pub mod batch_sync;
 pub mod cancel;
 pub mod check;
 pub mod completions;

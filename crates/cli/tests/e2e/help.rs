@@ -29,6 +29,7 @@ const COMMANDS: &[&str] = &[
     "forget",
     "hub",
     "sandbox",
+    "batch-sync",
     "serve",
     "auth",
     "secrets",
@@ -59,10 +60,52 @@ fn the_help_of_every_command_starts_with_examples() {
 }
 
 #[test]
-fn commands_of_later_parts_say_so() {
+fn what_can_be_set_up_has_examples_and_says_its_flags() {
+    for (what, flags) in [
+        ("snowflake", &["--access", "--connection", "--public-key", "--stream"][..]),
+        ("bigquery", &["--project-id"]),
+        (
+            "batch-sync",
+            &[
+                "--project-key",
+                "--database",
+                "--schema",
+                "--table",
+                "--view",
+                "--base",
+                "--query",
+                "--id-column",
+                "--date-columns",
+                "--url-columns",
+                "--api-credentials-table",
+                "--stream",
+                "--schedule",
+                "--task",
+                "--role",
+                "--owner",
+                "--warehouse",
+                "--pool",
+                "--family",
+                "--repository",
+                "--image",
+                "--integration",
+            ],
+        ),
+    ] {
+        let help = tidegate().args(["setup", what, "--help"]).output().expect("started");
+        let text = String::from_utf8(help.stdout).expect("text");
+        assert!(help.status.success() && text.starts_with(&format!("Examples:\n  tidegate setup {what} ")), "{text}");
+        for flag in flags {
+            assert!(text.contains(flag), "setup {what} --help does not tell {flag}");
+        }
+    }
+}
+
+#[test]
+fn parts_that_come_later_say_so() {
     let bench = Bench::new();
-    let asked = bench.run(&["batch-sync", "--connection-parameters", "{}"]);
-    asked.expect(2).says(&["`tidegate batch-sync` comes with a later part", "hint: today:"]);
+    let asked = bench.run(&["setup", "duckdb", "--anything"]);
+    asked.expect(2).says(&["`tidegate setup duckdb` comes with a later part", "hint: today:"]);
 }
 
 #[test]

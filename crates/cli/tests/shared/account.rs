@@ -42,6 +42,19 @@ impl Account {
         self.sql(sql)["data"]["total"].as_u64().expect("a number of rows")
     }
 
+    /// The account's name.
+    #[allow(dead_code, reason = "each of the suites uses its own part of this")]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Host and port of the stand-in.
+    #[allow(dead_code, reason = "each of the suites uses its own part of this")]
+    pub fn address(&self) -> (&str, u16) {
+        let (host, port) = self.server.split_once(':').expect("host and port");
+        (host, port.parse().expect("a port"))
+    }
+
     /// The connection's file.
     pub fn connection(&self) -> String {
         let (host, port) = self.server.split_once(':').expect("host and port");

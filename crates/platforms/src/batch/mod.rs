@@ -30,6 +30,7 @@ use crate::list::OpenContext;
 use crate::rest;
 
 pub use config::{BatchConfig, NullKey};
+pub use model::{CUSTOM, KEY, PROFILE};
 
 /// Most operations of a call to `/profiles/update`.
 const UPDATE_BATCH: u32 = 200;

@@ -11,6 +11,7 @@ mod decode;
 mod errors;
 mod files;
 mod history;
+pub mod job;
 mod load;
 mod order;
 mod outbox;

@@ -40,7 +40,7 @@ pub(super) fn table(server: &Server, outbox: &Outbox) -> Result<String> {
         return Err(Error::config("the connection names no database, so there is no place for an outbox")
             .hint("set `database:` of the connection"));
     };
-    Ok(dotted(&[database.to_owned(), server.work_schema.clone(), format!("OUTBOX_{}", outbox.sync)]))
+    Ok(dotted(&[database.to_owned(), server.work_schema.clone(), format!("{}OUTBOX_{}", server.prefix, outbox.sync)]))
 }
 
 /// The columns that an outbox has of its source's; `None` if there is no such table.
@@ -81,7 +81,7 @@ pub(super) async fn drain(server: &Server, outbox: &Outbox, fence: &Fence) -> Re
             return Err(error);
         }
     };
-    let heads = format!("{}.\"OUTBOX\"", txn.work);
+    let heads = format!("{}.{}", txn.work, Snowflake.quote(&format!("{}OUTBOX", server.prefix)));
     let doing = format!("move the changes of {}", outbox.stream);
     let work = Move { txn, shape, stream, outbox: table, heads, sync: outbox.sync.clone(), doing };
     match work.look().await {

@@ -24,6 +24,8 @@ pub(super) struct Server {
     pub(super) name: String,
     /// Schema of our own tables.
     pub(super) work_schema: String,
+    /// Stands before the names of our own tables, where the schema is not ours alone.
+    pub(super) prefix: &'static str,
     /// The internal stage for large loads: database, schema, name.
     pub(super) stage: Option<[String; 3]>,
     swept: AtomicBool,
@@ -45,6 +47,7 @@ impl Server {
             write,
             name,
             work_schema,
+            prefix: "",
             stage,
             swept: AtomicBool::new(false),
             made: AtomicBool::new(false),

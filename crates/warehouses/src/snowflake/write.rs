@@ -61,7 +61,8 @@ impl<'a> Txn<'a> {
             )
             .hint("set `database:` of the connection"));
         };
-        let place = |table: &str| dotted(&[database.clone(), server.work_schema.clone(), table.to_owned()]);
+        let place =
+            |table: &str| dotted(&[database.clone(), server.work_schema.clone(), format!("{}{table}", server.prefix)]);
         let (fences, spans) = (place("FENCE"), place("SPAN"));
         let work = dotted(&[database.clone(), server.work_schema.clone()]);
         let session = server.session().await?;
@@ -88,8 +89,23 @@ impl<'a> Txn<'a> {
             return Ok(());
         }
         let doing = format!("make {} for tidegate's own tables", self.work);
-        for sql in [
-            format!("CREATE SCHEMA IF NOT EXISTS {}", self.work),
+        // Who may not make schemas need not: one that is there is not asked for.
+        let schema = format!("CREATE SCHEMA IF NOT EXISTS {}", self.work);
+        match self.run(&self.own_tables()[0], &[], OWN_S_MAX, &doing).await {
+            Ok(_) => {}
+            Err(error) if error.kind == ErrorKind::NotFound => {
+                self.run(&schema, &[], OWN_S_MAX, &doing).await.map_err(|error| self.lacks_schema(error))?;
+            }
+            Err(error) => return Err(self.lacks_schema(error)),
+        }
+        for sql in self.own_tables() {
+            self.run(&sql, &[], OWN_S_MAX, &doing).await.map_err(|error| self.lacks_schema(error))?;
+        }
+        Ok(())
+    }
+
+    fn own_tables(&self) -> [String; 2] {
+        [
             format!(
                 "CREATE TABLE IF NOT EXISTS {} (\"SYNC\" VARCHAR NOT NULL, \"STORE\" VARCHAR NOT NULL, \"EPOCH\" NUMBER(19,0) NOT NULL)",
                 self.fences
@@ -98,10 +114,7 @@ impl<'a> Txn<'a> {
                 "CREATE TABLE IF NOT EXISTS {} (\"OP\" VARCHAR NOT NULL, \"SYNC\" VARCHAR NOT NULL, \"RESULT\" VARCHAR NOT NULL, \"AT\" TIMESTAMP_NTZ(6) NOT NULL)",
                 self.spans
             ),
-        ] {
-            self.run(&sql, &[], OWN_S_MAX, &doing).await.map_err(|error| self.lacks_schema(error))?;
-        }
-        Ok(())
+        ]
     }
 
     /// The role that lacks something, for messages.

@@ -208,7 +208,7 @@ impl Path {
     }
 
     /// Its parts.
-    pub(super) fn parts(&self) -> &[Name] {
+    pub fn parts(&self) -> &[Name] {
         &self.0
     }
 }
