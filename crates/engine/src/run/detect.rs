@@ -12,6 +12,7 @@ use crate::plan::prints::NO_PRINT;
 use crate::plan::reconcile::Seen;
 
 use super::context::Ctx;
+use super::goes_on::GoesOn;
 use super::history::{self, Begin, Read};
 use super::ledger::Ledger;
 use super::looks::{Looks, Pending, Taker};
@@ -146,7 +147,15 @@ async fn open_warehouse(ctx: &Ctx, plan: &Plan) -> Result<Rows> {
         return Ok(Rows::new(Box::new(Held(Default::default())), layout));
     };
     let in_order = matches!(ask.mode, ReadMode::Full { .. });
-    let pages = ctx.job.warehouse.read(ask).await?;
+    let pinned = matches!(&ask.mode, ReadMode::Full { at: Some(_), .. });
+    let pages: Pages = match pinned {
+        true => {
+            let (engine, warehouse) = (&ctx.engine, ctx.job.warehouse.clone());
+            let pages = warehouse.read(ask.clone()).await?;
+            Box::new(GoesOn::new(warehouse, ask, engine.env.clone(), ctx.options.cancel.clone(), pages))
+        }
+        false => ctx.job.warehouse.read(ask).await?,
+    };
     let plain = sorted::KeyRule { column: 0, transform: None };
     let pages = match (in_order, &rule) {
         (true, _) => pages,

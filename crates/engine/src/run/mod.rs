@@ -9,6 +9,7 @@ mod cursor;
 mod deliver;
 mod detect;
 mod folded;
+mod goes_on;
 mod history;
 mod judged;
 mod keyed;

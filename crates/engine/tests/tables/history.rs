@@ -353,3 +353,22 @@ fn tracking_reads_everything_that_changed_where_keys_are_transformed() {
     bench.ok();
     assert_eq!(bench.rejects(), ["a/- duplicate_key"]);
 }
+
+/// Begun anew each time, a read of so many pages would never come to its end; a key that stands there twice stays a reject.
+#[test]
+fn a_pinned_first_read_goes_on_where_it_broke_off() {
+    let ids: Vec<String> = (0..60).map(|n| format!("k{n:02}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let mut bench = tracked(one_way(Changes::Tracking), &ids);
+    bench.warehouse.keep(Keeps { tracking: true, time_travel: true, ..Keeps::default() });
+    for copy in ["k07", "k30", "k30"] {
+        bench.warehouse.insert(Some(copy), &[("name", text("copy"))]);
+    }
+    bench.world.set_faults(Faults { unavailable: 250, ..Faults::default() });
+    let counts = bench.ok().to_platform;
+    // Books count records: a key with copies is one.
+    assert_eq!((counts.read, counts.created, counts.rejected), (60, 58, 2));
+    assert_eq!(bench.rejects(), ["k07/- duplicate_key", "k30/- duplicate_key"]);
+    // Each time it goes on, the rest is handed out: less than if all of it had been, each time.
+    assert!(bench.warehouse.handed_out() > 63, "nothing broke off");
+}
