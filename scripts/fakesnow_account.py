@@ -6,14 +6,16 @@ codes of its own. This wraps its web app, and says here what it adds:
 - an account per name in the login, each a world of its own: tests neither see nor wait for one another;
 - the master token, its renewal, and the warehouse and role of the session, which its login leaves out;
 - results in parts of some thousand rows, gzip-packed, behind addresses, asked for again by `/queries/ID/result`;
+- logins that are verified (users.py), and failures on demand (faults.py);
+- a statement that is sent again under the same request id is not run again: its answer is told again;
 - a session that ends takes its transaction and its temporary tables with it;
 - failures in Snowflake's codes, and none as HTTP 500, which clients repeat;
 - change tracking, streams and time travel (the package snowflake_account beside this; docs/snowflake-standin.md);
 - for the owner of a test's tables, who logs in with the parameter KEEP_CASE: names without quotes keep their case, so
   that the suite that all warehouses pass can be written once.
 
-What it cannot know: the real service's plans, locks, limits and time. Logins are not verified here; the stand-in of the
-wire (crates/warehouses/tests/snowflake/stand_in.rs) does that, and speaks no SQL. Written against fakesnow 0.12.1.
+What it cannot know: the real service's plans, locks, limits and time. The stand-in of the wire
+(crates/warehouses/tests/snowflake/stand_in.rs) speaks no SQL and says more of the protocol. Written against fakesnow 0.12.1.
 
     python fakesnow_account.py FILE     (takes a free port, and writes it to the file)
 """
@@ -33,9 +35,10 @@ import fakesnow.server as fake
 import fakesnow.transforms
 import pyarrow as pa
 import pyarrow.compute as pc
+import sqlglot
 import uvicorn
 from fakesnow.instance import FakeSnow
-from snowflake_account import listing, locks, roles, stages as staging, statements
+from snowflake_account import faults, listing, locks, roles, stages as staging, statements, users
 from snowflake_account.refused import Refused
 from snowflake_account.world import Session, World, keep_case
 from starlette.applications import Starlette
@@ -52,6 +55,12 @@ stages: dict[str, list[str]] = {}
 results: dict[str, dict] = {}
 parts: dict[str, bytes] = {}
 keepers: set[str] = set()
+owners: set[str] = set()
+expired: set[str] = set()
+# Results that were put off, and how often each was asked for.
+put_off: dict[str, int] = {}
+# Answers that a session keeps for statements that are sent again.
+ANSWERS_MAX = 32
 upper_case = fakesnow.transforms.upper_case_unquoted_identifiers
 
 
@@ -60,6 +69,17 @@ def cased(expression):
 
 
 fakesnow.transforms.upper_case_unquoted_identifiers = cased
+
+bigint = fakesnow.transforms.integer_precision
+
+
+def digits(expression):
+    """NUMBER(38,0), where it is written out, keeps its 38 digits; INT and NUMBER are 64 bits, as fakesnow has them."""
+    wide = isinstance(expression, sqlglot.exp.DataType) and len(expression.expressions) == 2
+    return expression if wide else bigint(expression)
+
+
+fakesnow.transforms.integer_precision = digits
 # Its MERGE makes a table on the way and notes a comment of it in another database, which no transaction may do.
 fakesnow.info_schema.insert_table_comment_sql = lambda *_: "SELECT 1"
 
@@ -107,6 +127,10 @@ async def login(request: Request) -> JSONResponse:
     # fakesnow connects to one module-wide instance; no other login runs between these lines.
     if name not in worlds:
         worlds[name] = World(FakeSnow())
+        faults.of(worlds[name])
+        worlds[name].shaky = "shaky" in name
+    if refusal := users.refusal(worlds[name], name, body["data"]):
+        return no(*refusal)
     fake.shared_fs = worlds[name].instance
     answer = json.loads((await fake.login_request(again(request, body))).body)
     data = answer["data"]
@@ -116,6 +140,8 @@ async def login(request: Request) -> JSONResponse:
     masters[master] = data["token"]
     if body["data"].get("SESSION_PARAMETERS", {}).get("KEEP_CASE"):
         keepers.add(data["token"])
+    if body["data"].get("LOGIN_NAME") == "owner":
+        owners.add(data["token"])
     data.update(masterToken=master, masterValidityInSeconds=14400, validityInSeconds=3600)
     query = request.query_params
     data["sessionInfo"].update(warehouseName=query.get("warehouse"), roleName=query.get("roleName"))
@@ -125,8 +151,13 @@ async def login(request: Request) -> JSONResponse:
 async def renew(request: Request) -> JSONResponse:
     old = (await body_of(request)).get("oldSessionToken")
     master = fake.to_token(request)
-    if masters.get(master) != old or old not in fake.sessions:
+    known = masters.get(master) == old and old in fake.sessions
+    if known and faults.next_of(fake.sessions[old].session[0], faults.RENEWAL):
+        end(old)
+        known = False
+    if not known:
         return no("390114", "Authentication token has expired.")
+    expired.discard(old)
     token = secrets.token_urlsafe(32)
     fake.sessions[token] = fake.sessions.pop(old)
     stages[token] = stages.pop(old, [])
@@ -134,18 +165,24 @@ async def renew(request: Request) -> JSONResponse:
     return JSONResponse({"data": {"sessionToken": token, "masterToken": master}, "success": True})
 
 
+def end(token: str) -> None:
+    """Ends a session."""
+    connection = fake.sessions.pop(token, None)
+    if connection is None:
+        return
+    connection.session[0].connections.remove(connection)
+    connection.session[1].end()
+    for sql in ["ROLLBACK", *(f"DROP TABLE IF EXISTS {name}" for name in stages.pop(token, []))]:
+        try:
+            connection.cursor().execute(sql)
+        except Exception:  # the session ends either way
+            pass
+    connection.close()
+
+
 async def session(request: Request) -> Response:
     if request.query_params.get("delete"):
-        token = fake.to_token(request)
-        connection = fake.sessions.pop(token, None)
-        if connection is not None:
-            connection.session[0].connections.remove(connection)
-            for sql in ["ROLLBACK", *(f"DROP TABLE IF EXISTS {name}" for name in stages.pop(token, []))]:
-                try:
-                    connection.cursor().execute(sql)
-                except Exception:  # the session ends either way
-                    pass
-            connection.close()
+        end(fake.to_token(request))
         return JSONResponse({"success": True})
     return await fake.session(request)
 
@@ -188,22 +225,58 @@ def ipc(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-def cut(data: dict, base: str) -> None:
-    """Keeps the first rows in the answer and lays the others out as parts."""
+def cut(world: World, data: dict, base: str) -> None:
+    """Keeps the first rows in the answer and lays the others out as parts; in a shaky account always some."""
     query = data["queryId"]
     table = pa.ipc.open_stream(base64.b64decode(data["rowsetBase64"])).read_all()
+    rows = min(PART_ROWS // 2, max(3, table.num_rows // 5)) if world.shaky else PART_ROWS
     data["chunks"] = []
-    for at in range(PART_ROWS, table.num_rows, PART_ROWS):
-        part = table.slice(at, PART_ROWS).combine_chunks()
+    for at in range(rows, table.num_rows, rows):
+        part = table.slice(at, rows).combine_chunks()
         raw = ipc(part)
-        parts[f"{query}.{at}"] = gzip.compress(raw, 1)
+        parts[f"{query}.{at}"] = (world, gzip.compress(raw, 1))
         data["chunks"].append(
             {"url": f"{base}/parts/{query}.{at}", "rowCount": part.num_rows, "uncompressedSize": len(raw)}
         )
-    data["rowsetBase64"] = base64.b64encode(ipc(table.slice(0, PART_ROWS).combine_chunks())).decode()
+    data["rowsetBase64"] = base64.b64encode(ipc(table.slice(0, rows).combine_chunks())).decode()
 
 
-async def query(request: Request) -> JSONResponse:
+async def query(request: Request) -> Response:
+    """A statement, with what goes wrong on its way; and only once, however often it is sent."""
+    token = request.headers.get("authorization", "")[17:-1]
+    if token in expired:
+        return no("390112", "Your session has expired. Please login again.")
+    connection = fake.sessions.get(token)
+    if connection is None or token in owners:
+        return await carried(request)
+    world, mine = connection.session
+    fault = faults.next_of(world, faults.STATEMENT, faults.STATEMENT_EVERY)
+    if fault == "gateway":
+        return Response(status_code=503)
+    if fault == "expired":
+        expired.add(token)
+        return no("390112", "Your session has expired. Please login again.")
+    name = request.query_params["requestId"]
+    answer = mine.answers.get(name)
+    if answer is None:
+        answer = await carried(request)
+        mine.answers[name] = answer
+        while len(mine.answers) > ANSWERS_MAX:
+            mine.answers.pop(next(iter(mine.answers)))
+    if fault == "later":
+        answer = later(answer)
+    return await faults.after(fault, answer)
+
+
+def later(answer: Response) -> Response:
+    """The answer of a statement that takes its time: it has to be asked for, twice."""
+    name, body = secrets.token_hex(16), json.loads(answer.body)
+    results[name], put_off[name] = body, 1
+    data = {"queryId": name, "getResultUrl": f"/queries/{name}/result"}
+    return JSONResponse({"data": data, "code": "333333", "message": "Query execution in progress.", "success": False})
+
+
+async def carried(request: Request) -> JSONResponse:
     body = await body_of(request)
     try:
         token = fake.to_token(request)
@@ -217,9 +290,11 @@ async def query(request: Request) -> JSONResponse:
         return no("000008", "Actual statement count 2 did not match the desired statement count 1.", "0A000")
     world, session = connection.session
     listing.current.set(world)
-    if roles.matters(sql):
+    for ours in (roles, users, faults):
+        if not ours.matters(sql):
+            continue
         try:
-            rows, names = roles.run(world, sql)
+            rows, names = ours.run(world, sql)
         except Refused as error:
             return no(error.code, error.message, error.state)
         return JSONResponse({"data": staging.told(rows, *names), "success": True})
@@ -289,8 +364,8 @@ async def run(request: Request, body: dict, connection, place: tuple, sql: str) 
         data["queryId"] = secrets.token_hex(16)
     if prepared is not None and not body.get("describeOnly"):
         await run_in_threadpool(prepared.after, data["queryId"])
-    if data.get("rowsetBase64") and data["total"] > PART_ROWS:
-        cut(data, f"{request.url.scheme}://{request.url.netloc}")
+    if data.get("rowsetBase64") and data["total"] > (3 if world.shaky else PART_ROWS):
+        cut(world, data, f"{request.url.scheme}://{request.url.netloc}")
         results[data["queryId"]] = answer
     return JSONResponse(answer)
 
@@ -306,13 +381,21 @@ def several(sql: str) -> bool:
 
 
 async def result(request: Request) -> JSONResponse:
-    found = results.get(request.path_params["query"])
+    if fake.to_token(request) in expired:
+        return no("390112", "Your session has expired. Please login again.")
+    name = request.path_params["query"]
+    if put_off.get(name):
+        put_off[name] -= 1
+        return no("333334", "Query execution in progress.")
+    found = results.get(name)
     return JSONResponse(found) if found else no("000709", "Statement not found")
 
 
 async def part(request: Request) -> Response:
-    found = parts.get(request.path_params["part"])
-    return Response(found) if found else Response(status_code=403)
+    world, found = parts.get(request.path_params["part"], (None, b""))
+    if world is None:
+        return Response(status_code=403)
+    return await faults.after(faults.next_of(world, faults.PART, faults.PART_EVERY), Response(found))
 
 
 app = Starlette(

@@ -68,6 +68,7 @@ class Session:
     locked: set = field(default_factory=set)  # what others wait for
     used: float = 0.0
     aborted: bool = False  # its transaction was taken away
+    answers: dict = field(default_factory=dict)  # by the ids of their requests, for statements that are sent again
 
     def end(self) -> None:
         """The transaction is over."""

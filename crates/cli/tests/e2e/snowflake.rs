@@ -143,3 +143,35 @@ fn a_stream_is_moved_delivered_and_said_when_it_goes_stale() {
     let (on, log) = run(&bench);
     assert_eq!((on["mode"].as_str(), counts(&on, "to_platform")), (Some("stream"), [1, 0, 1, 0]), "{log}");
 }
+
+/// Both ways over a stream: what the platform changes goes to the table that the stream is on, and what was written there
+/// comes back through the stream as nothing new.
+#[test]
+fn a_stream_serves_both_ways() {
+    let account = Account::new();
+    let bench = bench(&account, 50, &COMPANIES.replace("relation: companies", "relation: changes"));
+    account.sql("CREATE STREAM \"changes\" ON TABLE \"companies\"");
+    let (first, _) = run(&bench);
+    assert_eq!((first["mode"].as_str(), counts(&first, "to_platform")), (Some("full"), [50, 50, 0, 0]));
+    run(&bench);
+    // The same record on both sides, in fields of their own; and one on each side alone.
+    account.sql("UPDATE \"companies\" SET \"name\" = 'Renamed' WHERE \"company_id\" IN ('C7', 'C8')");
+    bench.run(&["hub", "set", "company", "C7", "phase=Edited"]).expect(0);
+    bench.run(&["hub", "set", "company", "C5", "phase=Edited"]).expect(0);
+    let (second, log) = run(&bench);
+    assert_eq!((second["mode"].as_str(), counts(&second, "to_platform")[2]), (Some("stream"), 2), "{second} {log}");
+    assert_eq!(counts(&second, "to_warehouse")[2], 2, "{second}");
+    let edited = "SELECT 1 FROM \"companies\" WHERE \"phase\" = 'Edited' AND \"company_id\" IN ('C5', 'C7')";
+    assert_eq!(account.count(edited), 2);
+    assert_eq!(account.count("SELECT 1 FROM \"companies\" WHERE \"company_id\" = 'C7' AND \"name\" = 'Renamed'"), 1);
+    assert_eq!(bench.hub_rows("SELECT count(*) FROM hub_r_company WHERE name = 'Renamed'"), ["2"]);
+    for echo in 0..2 {
+        let (quiet, log) = run(&bench);
+        assert_eq!(
+            (quiet["updated"].as_u64(), quiet["status"].as_str()),
+            (Some(0), Some("succeeded")),
+            "{echo}: {quiet} {log}"
+        );
+    }
+    assert_eq!(account.count("SELECT 1 FROM \"TIDEGATE\".\"OUTBOX_companies\""), 0, "what was delivered waits on");
+}

@@ -248,6 +248,9 @@ impl Ctx {
         let sync = &self.sync;
         let columns: Vec<String> = self.layout(Target::Warehouse).map(|layout| layout.columns()).unwrap_or_default();
         let mut warehouse = vec![Need::Connect, Need::Read { source: sync.source.clone(), columns }];
+        if matches!(self.changes, Changes::Tracking | Changes::Stream) {
+            warehouse.push(Need::Follow { source: sync.source.clone() });
+        }
         let model = Relation(vec![sync.model.0.clone()]);
         let fields = self.mapping.fields.iter().map(|field| field.name.to_string());
         let source = Source::Relation(model.clone());

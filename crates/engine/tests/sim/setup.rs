@@ -41,12 +41,12 @@ pub fn setup(seed: u64) -> Setup {
     Setup { bench, dice, faults, interrupted, ignores_clears, follows: keeps.is_some() }
 }
 
-/// A history or a stream for some of the syncs that read the warehouse; a stream cannot be written to.
+/// A history or a stream for some of the syncs that read the warehouse.
 fn a_past(dice: &World, sync: &mut Sync) -> Option<Keeps> {
     if !sync.direction.reaches(Target::Platform) || !dice.chance(500) {
         return None;
     }
-    let stream = !sync.two_way() && dice.chance(600);
+    let stream = dice.chance(600);
     let named = if stream { Changes::Stream } else { Changes::Tracking };
     (sync.changes, sync.cursor) = (if dice.chance(300) { Changes::Auto } else { named }, None);
     let lag = one_of(dice, &[1, 1, 60_000_000]);

@@ -31,6 +31,11 @@ pub enum Need {
         /// Columns (fields) that must be there.
         columns: Vec<String>,
     },
+    /// The changes of this source are followed, by its history or, if it is one, as a stream.
+    Follow {
+        /// The relation.
+        source: crate::schema::Source,
+    },
     /// This target can be written: these columns exist and take these types.
     Write {
         /// Relation, or the model's name in a relation of one part.

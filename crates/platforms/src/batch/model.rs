@@ -126,7 +126,7 @@ pub fn findings(needs: &[Need], project_key: &str) -> Vec<Finding> {
                 "the project key does not begin with project_, as those of Batch do",
                 "compare it with the one in Batch's dashboard",
             )),
-            Need::Connect => {}
+            Need::Connect | Need::Follow { .. } => {}
             Need::Read { .. } => out.push(Finding::critical(
                 "unreadable_platform",
                 "profiles cannot be read back from Batch",

@@ -18,7 +18,7 @@ pub fn all(session: &mut dyn Session, _ids: Ids, needs: &[Need]) -> Vec<Finding>
 fn one(session: &mut dyn Session, need: &Need) -> Vec<Finding> {
     match need {
         // The connection and its tables are there, or we would not be here.
-        Need::Connect => Vec::new(),
+        Need::Connect | Need::Follow { .. } => Vec::new(),
         Need::Read { source: Source::Query(_), .. } => {
             vec![Finding::critical("query", "the hub is read by model, not by query", "name a model under platform:")]
         }

@@ -21,7 +21,7 @@ fn takes(field: Type, given: Type) -> bool {
 /// The model that a need is about.
 pub(super) fn model(need: &Need) -> Option<&str> {
     match need {
-        Need::Connect => None,
+        Need::Connect | Need::Follow { .. } => None,
         Need::Read { source: Source::Relation(relation), .. } | Need::Write { relation, .. } => Some(relation.table()),
         Need::Read { source: Source::Query(_), .. } => None,
     }
@@ -30,7 +30,7 @@ pub(super) fn model(need: &Need) -> Option<&str> {
 /// What a need lacks of a model.
 pub(super) fn need(need: &Need, schema: &ModelSchema) -> Vec<Finding> {
     match need {
-        Need::Connect => Vec::new(),
+        Need::Connect | Need::Follow { .. } => Vec::new(),
         Need::Read { columns, .. } => columns
             .iter()
             .filter(|name| schema.field(name).is_none())

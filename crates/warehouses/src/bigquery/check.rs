@@ -27,7 +27,7 @@ pub(super) async fn check(server: &Server, needs: &[Need]) -> Vec<Finding> {
     }
     for need in needs {
         let found = match need {
-            Need::Connect => Ok(Vec::new()),
+            Need::Connect | Need::Follow { .. } => Ok(Vec::new()),
             Need::Read { source, columns } => read(server, source, columns).await,
             Need::Write { relation, key, columns, mode } => {
                 write(server, relation, &Wish { key: key.as_deref(), columns, mode: *mode }).await

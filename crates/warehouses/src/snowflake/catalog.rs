@@ -120,12 +120,19 @@ pub(super) struct Shape {
     /// The stream by which it was named: all else is that of what the stream is on.
     pub(super) stream: Option<Stream>,
     view: bool,
+    /// A table that takes rows; of a stream, the one that it is on.
+    pub(super) writable: bool,
 }
 
 impl Shape {
     /// Whether what is read is a view.
     pub(super) fn on_view(&self) -> bool {
         self.view
+    }
+
+    /// The table or view that a relation stands for: a stream for what it is on.
+    pub(super) fn base<'a>(&'a self, relation: &'a Relation) -> &'a Relation {
+        self.stream.as_ref().map_or(relation, |stream| &stream.on)
     }
 
     pub(super) fn column(&self, name: &str, source: &Source) -> Result<&SourceColumn> {
@@ -346,6 +353,7 @@ impl Shape {
             made: None,
             stream: None,
             view: kind == RelationKind::View,
+            writable: kind == RelationKind::Table,
         }
     }
 
@@ -355,6 +363,7 @@ impl Shape {
         let closed = yes("is_external") || yes("is_dynamic") || yes("is_event");
         Self {
             kind: if closed { RelationKind::View } else { kind },
+            writable: kind == RelationKind::Table && !closed,
             change_tracking: yes("change_tracking"),
             history_days: row.get("retention_time").and_then(|days| days.parse().ok()),
             rows_estimate: row.get("rows").and_then(|rows| rows.parse().ok()),

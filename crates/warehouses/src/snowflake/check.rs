@@ -2,7 +2,7 @@
 
 use tidegate_model::finding::Finding;
 use tidegate_model::ports::Need;
-use tidegate_model::schema::{Relation, Source};
+use tidegate_model::schema::{Relation, RelationKind, Source};
 use tidegate_model::{Error, ErrorKind, Result};
 
 use super::catalog::{SourceColumn, dotted, grants, near_names, parts, shape, title};
@@ -38,6 +38,7 @@ pub(super) async fn check(server: &Server, needs: &[Need]) -> Vec<Finding> {
         let found = match need {
             Need::Connect => Ok(Vec::new()),
             Need::Read { source, columns } => read(server, &session, source, columns, rights.as_ref()).await,
+            Need::Follow { source } => follow(server, &session, source).await,
             Need::Write { relation, key, columns, mode } => {
                 let wish = Wish { key: key.as_deref(), columns, mode: *mode };
                 write(server, &session, relation, &wish, rights.as_ref()).await
@@ -58,8 +59,10 @@ pub(super) async fn check(server: &Server, needs: &[Need]) -> Vec<Finding> {
 /// Why a relation is not there for us: the right on its database or schema, if that is what is missing.
 fn closed(server: &Server, rights: Option<&Rights>, need: &Need, error: &Error) -> Vec<Finding> {
     let relation = match need {
-        Need::Read { source: Source::Relation(relation), .. } | Need::Write { relation, .. } => Some(relation),
-        Need::Connect | Need::Read { .. } => None,
+        Need::Read { source: Source::Relation(relation), .. }
+        | Need::Follow { source: Source::Relation(relation) }
+        | Need::Write { relation, .. } => Some(relation),
+        Need::Connect | Need::Read { .. } | Need::Follow { .. } => None,
     };
     let parts = relation.and_then(|relation| parts(server, relation).ok());
     if let (ErrorKind::NotFound | ErrorKind::Forbidden, Some(rights), Some(parts)) = (error.kind, rights, parts) {
@@ -99,6 +102,7 @@ async fn read(
     let known: Vec<&str> = shape.columns.iter().map(|column| column.name.as_str()).collect();
     let mut findings = missing_columns(columns, &known, &title(source));
     if let Source::Relation(relation) = source {
+        let relation = shape.base(relation);
         let listed = rights.map(|rights| Ok((rights, parts(server, relation)?))).transpose()?;
         let exact = listed.map(|(rights, parts)| of_reading(rights, &parts)).unwrap_or_default();
         match readable(server, session, relation, &shape.from).await? {
@@ -106,19 +110,20 @@ async fn read(
             found => findings.extend(found),
         }
     }
-    if let Some(stream) = &shape.stream {
-        if stream.stale {
-            let gone = stream.gone(None);
-            findings.push(Finding::warning("stale_stream", gone.message, stream.anew()));
-        } else if let Some(mut finding) =
-            readable(server, session, &Relation(stream.name.to_vec()), &stream.quoted()).await?
-        {
-            let role = server.role().map_or_else(|| "<role>".to_owned(), |role| Snowflake.quote(role));
-            finding.fix = format!("GRANT SELECT ON STREAM {} TO ROLE {role};", stream.quoted());
-            findings.push(finding);
-        }
-    }
     Ok(findings)
+}
+
+/// Of a stream: whether it can be moved. A sync with `changes: full` reads what it is on, and does without.
+async fn follow(server: &Server, session: &Session, source: &Source) -> Result<Vec<Finding>> {
+    let shape = shape(server, session, source, false).await?;
+    let Some(stream) = &shape.stream else { return Ok(Vec::new()) };
+    if stream.stale {
+        return Ok(vec![Finding::warning("stale_stream", stream.gone(None).message, stream.anew())]);
+    }
+    let found = readable(server, session, &Relation(stream.name.to_vec()), &stream.quoted()).await?;
+    let role = server.role().map_or_else(|| "<role>".to_owned(), |role| Snowflake.quote(role));
+    let fix = format!("GRANT SELECT ON STREAM {} TO ROLE {role};", stream.quoted());
+    Ok(found.into_iter().map(|finding| Finding { fix: fix.clone(), ..finding }).collect())
 }
 
 /// DESCRIBE works with any right on a relation; compiling a SELECT proves the right to read.
@@ -152,7 +157,9 @@ async fn write(
     let slots: Vec<_> = shape.columns.iter().map(SourceColumn::slot).collect();
     // Snowflake enforces no key, so there is nothing to ask for: writes find duplicates by themselves.
     let unique: Vec<String> = wish.key.iter().map(|key| (*key).to_owned()).collect();
-    let table = Table { relation, kind: shape.kind, slots: &slots, unique: &unique };
+    let relation = shape.base(relation);
+    let kind = if shape.writable { RelationKind::Table } else { shape.kind };
+    let table = Table { relation, kind, slots: &slots, unique: &unique };
     let mut findings = write_findings(&Snowflake, &table, wish);
     if let Some(rights) = rights {
         findings.extend(of_writing(rights, &parts(server, relation)?));

@@ -6,7 +6,7 @@
 use tidegate_model::change::FieldReject;
 use tidegate_model::page::{Misfit, Page, Pages};
 use tidegate_model::ports::{Load, LoadMode, Loaded};
-use tidegate_model::schema::{Relation, RelationKind, Source};
+use tidegate_model::schema::{Relation, Source};
 use tidegate_model::{Error, ErrorKind, Result};
 
 use super::catalog::{Shape, SourceColumn, shape};
@@ -59,12 +59,14 @@ pub(super) async fn load(server: &Server, relation: &Relation, load: &Load, mut 
     }
 }
 
-/// A table that may be written.
+/// A table that may be written: by its own name, or by that of a stream on it, which shows what is written there to the
+/// sync's own next run.
 pub(super) async fn target(server: &Server, txn: &Txn<'_>, relation: &Relation) -> Result<Shape> {
     let shape = shape(server, &txn.session, &Source::Relation(relation.clone()), false).await?;
-    if shape.kind != RelationKind::Table {
-        return Err(Error::new(ErrorKind::BadRequest, format!("{relation} is a view; tidegate writes tables only"))
-            .hint("name a table in the sync"));
+    if !shape.writable {
+        let what = if shape.stream.is_some() { "a stream on a view" } else { "a view" };
+        return Err(Error::new(ErrorKind::BadRequest, format!("{relation} is {what}; tidegate writes tables only"))
+            .hint("name a table in the sync, or a stream on one"));
     }
     Ok(shape)
 }

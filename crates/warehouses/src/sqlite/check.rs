@@ -23,7 +23,7 @@ pub(super) fn check(file: &File, needs: &[Need]) -> Vec<Finding> {
     }
     for need in needs {
         match need {
-            Need::Connect => {}
+            Need::Connect | Need::Follow { .. } => {}
             Need::Read { source, columns } => findings.extend(read_findings(&connection, file, source, columns)),
             Need::Write { relation, key, columns, mode } => {
                 let wish = Wish { key: key.as_deref(), columns, mode: *mode };

@@ -3,9 +3,14 @@
 use std::sync::Arc;
 
 use tidegate_model::ErrorKind;
-use tidegate_model::ports::{Drained, Need, Outbox, ReadAsk, ReadMode, Warehouse};
+use tidegate_model::change::{Action, Change, Outcome};
+use tidegate_model::finding::Severity;
+use tidegate_model::ports::{Drained, Need, Outbox, ReadAsk, ReadMode, Warehouse, WriteColumn};
+use tidegate_model::record::{Fields, Key};
 use tidegate_model::schema::{Relation, Source};
-use tidegate_model::span::Fence;
+use tidegate_model::span::{Fence, OpId};
+use tidegate_model::sync::WriteMode;
+use tidegate_model::value::{Type, Value};
 use tidegate_testkit::warehouse_suite::Lab;
 
 use crate::lab::{Emulated, rows};
@@ -94,7 +99,8 @@ async fn reads_do_not_move_a_stream_and_show_what_it_is_on() {
     let mark = warehouse.mark(&source).await.expect("a mark");
     let pinned = ReadMode::Full { key: "K".into(), after: None, at: Some(mark) };
     assert_eq!(rows(warehouse.as_ref(), ask(pinned, &["K"])).await, ["b", "c"]);
-    assert_eq!(warehouse.check(&[Need::Read { source, columns: vec!["K".into()] }]).await, []);
+    let needs = [Need::Read { source: source.clone(), columns: vec!["K".into()] }, Need::Follow { source }];
+    assert_eq!(warehouse.check(&needs).await, []);
     assert_eq!(lab.ask("SELECT COUNT(*) FROM \"S\"").await.as_deref(), Some("1"), "the stream was moved by a read");
     // Nothing is made by a connection that reads.
     let refused = warehouse.drain(&outbox(), &fence(1)).await.expect_err("access: read");
@@ -153,8 +159,11 @@ async fn a_stale_stream_says_how_it_is_made_anew() {
     assert_eq!(error.kind, ErrorKind::HistoryGone, "{error:?}");
     let anew = "CREATE OR REPLACE STREAM \"LAB\".\"PUBLIC\".\"S\" COPY GRANTS ON TABLE \"LAB\".\"PUBLIC\".\"T\";";
     assert!(error.hint.as_deref().unwrap_or("").starts_with(anew), "{error:?}");
-    let need = Need::Read { source: Source::Relation(relation("S")), columns: vec!["K".into()] };
-    let findings = warehouse.check(&[need]).await;
+    let source = Source::Relation(relation("S"));
+    // Who reads all of it each time does not need the stream.
+    let full = Need::Read { source: source.clone(), columns: vec!["K".into()] };
+    assert_eq!(warehouse.check(&[full]).await, []);
+    let findings = warehouse.check(&[Need::Follow { source }]).await;
     assert_eq!(findings.iter().map(|finding| finding.fix.as_str()).collect::<Vec<_>>(), [anew]);
     lab.exec(anew.trim_end_matches(';')).await;
     let after = drain(&warehouse).await;
@@ -178,4 +187,45 @@ async fn a_stream_on_a_view_is_moved_like_any_other() {
     assert_eq!(waiting(&warehouse, moved.through).await, ["a 1 true", "b 50 false"]);
     let error = warehouse.drain(&Outbox { stream: relation("T"), sync: "x".into() }, &fence(1)).await;
     assert_eq!(error.expect_err("a table").kind, ErrorKind::Config);
+}
+
+/// What comes back from the platform goes to the table that the stream is on, and shows in the stream like any change.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_are_written_to_the_table_below_a_stream_and_not_to_a_view_below_one() {
+    let lab = streamed().await;
+    let warehouse = lab.open(true);
+    drain(&warehouse).await;
+    let column = |name: &str, logical| WriteColumn { name: name.into(), logical, nulls: false, max_length: None };
+    let need = |name: &str| Need::Write {
+        relation: relation(name),
+        key: Some("K".into()),
+        columns: vec![column("V", Type::Decimal { precision: 12, scale: 0 })],
+        mode: WriteMode::Upsert,
+    };
+    let critical = async |need| {
+        let found = warehouse.check(&[need]).await.into_iter().filter(|finding| finding.severity == Severity::Critical);
+        found.map(|finding| finding.finding).collect::<Vec<_>>()
+    };
+    assert_eq!(critical(need("S")).await, [""; 0]);
+    let value = |n: i64| Fields::from_iter([("V".into(), Value::Int(n))]);
+    let change = |key: &str, n| Change {
+        key: Key::new(key),
+        remote: None,
+        action: Action::Update,
+        fields: value(n),
+        expect: Some(value(1)),
+    };
+    let batch = [change("a", 5), change("b", 6)];
+    let write = |name: &'static str| {
+        let (warehouse, batch) = (warehouse.clone(), batch.clone());
+        async move { warehouse.write(&relation(name), "K", &batch, &OpId(name.into()), &fence(1)).await }
+    };
+    let outcomes = write("S").await.expect("a write");
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Applied { .. })), "{outcomes:?}");
+    let moved = drain(&warehouse).await;
+    assert_eq!(waiting(&warehouse, moved.through).await, ["a 5 false", "b 6 false"]);
+    lab.exec("CREATE VIEW \"V\" AS SELECT \"K\", \"V\" FROM \"T\"; CREATE STREAM \"SV\" ON VIEW \"V\"").await;
+    let error = write("SV").await.expect_err("a stream on a view");
+    assert_eq!(error.kind, ErrorKind::BadRequest, "{error:?}");
+    assert_eq!(critical(need("SV")).await, ["not_a_table"]);
 }

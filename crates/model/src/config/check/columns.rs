@@ -23,6 +23,8 @@ fn target(at: &mut Collector<'_>, relation: &RelationSchema) {
     }
     let (name, what) = match relation.kind {
         RelationKind::Table => return,
+        // What comes back is written to the table that the stream is on; the connector refuses one on a view.
+        RelationKind::Stream if at.sync.two_way() => return,
         RelationKind::View => ("view_as_target", "a view"),
         RelationKind::Stream => ("stream_as_target", "a stream"),
         RelationKind::Query => ("query_as_target", "a query"),

@@ -18,7 +18,7 @@ pub(super) fn connection(options: &Options) -> (String, String) {
         lines.push(format!("schema: {}", yaml(schema.as_str())));
     }
     if let Some(stage) = &options.stage {
-        lines.push(format!("stage: {}", yaml(&stage.to_string())));
+        lines.push(format!("stage: {}", yaml(&stage.dotted())));
     }
     lines.extend(auth(options));
     match options.access {

@@ -213,6 +213,17 @@ impl Path {
     }
 }
 
+impl Path {
+    /// As a connection names it: parts that a dot would cut stand in quotes.
+    pub(super) fn dotted(&self) -> String {
+        let part = |name: &Name| match name.as_str().contains(['.', '"']) {
+            true => name.quoted(),
+            false => name.as_str().to_owned(),
+        };
+        self.0.iter().map(part).collect::<Vec<_>>().join(".")
+    }
+}
+
 impl std::fmt::Display for Path {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let parts: Vec<&str> = self.0.iter().map(Name::as_str).collect();

@@ -126,3 +126,19 @@ fn a_job_that_cannot_work_is_refused() {
     let two = Source::View { view: view.clone(), bases: vec![view], query: Some("SELECT 1; DROP TABLE x".to_owned()) };
     refused(batch_sync(&BatchSync { source: two, ..jobs().remove(0) }), "one SELECT", "--view alone");
 }
+
+/// The connection's file names a stage so that the connection reads it as it was meant.
+#[test]
+fn a_stage_whose_name_has_a_dot_stands_in_quotes() {
+    let mut options = Options::new("lake", Access::Write, Name::typed("db").expect("a name"));
+    options.targets = vec![Path::typed("crm.scores").expect("a path")];
+    for (stage, line) in [
+        ("loads", "stage: DB.TIDEGATE.LOADS"),
+        ("\"big.files\"", r#"stage: "DB.TIDEGATE.\"big.files\"""#),
+        ("crm.\"a \"\"b\"\"\"", r#"stage: "DB.CRM.\"a \"\"b\"\"\"""#),
+    ] {
+        options.stage = Some(Path::typed(stage).expect("a path"));
+        let (_, text) = snowflake(&options).expect("a set-up").file.expect("a file");
+        assert!(text.lines().any(|found| found == line), "{line} in {text}");
+    }
+}
