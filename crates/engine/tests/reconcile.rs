@@ -52,7 +52,7 @@ fn model() -> ModelSchema {
     fields[1].max_length = Some(3);
     fields[2].normal = NormalForm { trim: true, empty_is_null: true, ..NormalForm::default() };
     let (name, keys) = (ModelName("company".to_owned()), vec!["externalId".to_owned()]);
-    ModelSchema { name, kind: ModelKind::Records, fields, keys, custom_fields: false, customs: Vec::new() }
+    ModelSchema { name, kind: ModelKind::Records, fields, keys, custom_fields: false, open: false, customs: Vec::new() }
 }
 
 fn a_direction() -> impl Strategy<Value = Direction> {
@@ -176,6 +176,8 @@ impl World {
             direction: self.sync.direction,
             platform_key: Some("externalId"),
             follows: false,
+            whole: false,
+            holds_uncertain: false,
         }
     }
 

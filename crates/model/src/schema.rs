@@ -247,6 +247,9 @@ pub struct ModelSchema {
     pub keys: Vec<String>,
     /// Whether fields `custom.NAME` that do not exist yet may be written (they appear, typed by the first mapping).
     pub custom_fields: bool,
+    /// Whether fields of any name may be written, typed by their mapping: the platform has no list of its own.
+    #[serde(default)]
+    pub open: bool,
     /// The rules of such fields, one per type that they may have; the name of the one for addresses (`as: url`) is
     /// [`ADDRESS`]. Empty: any type, no rules.
     #[serde(default)]
@@ -260,6 +263,11 @@ impl ModelSchema {
     /// The field of this name.
     pub fn field(&self, name: &str) -> Option<&FieldSchema> {
         self.fields.iter().find(|field| field.name == name)
+    }
+    /// Whether a field of this name, which the model does not have, may be written all the same.
+    pub fn makes(&self, name: &str) -> bool {
+        let own = name.strip_prefix("custom.").is_some_and(|own| !own.is_empty());
+        self.kind == ModelKind::Dataset || (self.open && !name.is_empty()) || (self.custom_fields && own)
     }
     /// A field of one's own of this type, with the rules for such; `None` if there are no fields of this type.
     pub fn custom(&self, name: &str, logical: Type, address: bool) -> Option<FieldSchema> {
@@ -303,6 +311,8 @@ pub struct Abilities {
     pub exactly_once: bool,
     /// Records carry the time of their last change.
     pub update_time: bool,
+    /// A write takes the place of the record: it has to carry every mapped field, not the changed ones alone.
+    pub whole: bool,
     /// Most records a write call takes.
     pub max_batch: u32,
 }

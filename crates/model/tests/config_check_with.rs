@@ -24,6 +24,7 @@ const ABLE: Abilities = Abilities {
     keyed: true,
     exactly_once: true,
     update_time: true,
+    whole: false,
     max_batch: 10_000,
 };
 
@@ -34,6 +35,7 @@ fn model(kind: ModelKind, fields: &[&str]) -> ModelSchema {
         fields: fields.iter().map(|name| FieldSchema::new(*name, Type::Text)).collect(),
         keys: vec!["externalId".to_owned(), "sourceId".to_owned()],
         custom_fields: true,
+        open: false,
         customs: Vec::new(),
     }
 }

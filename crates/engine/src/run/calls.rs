@@ -21,6 +21,10 @@ pub trait Line: Send + Sync {
     async fn call(&self, batch: &[Change], op: &OpId) -> Result<Vec<Outcome>>;
     /// Whether sending a call again does no harm.
     fn keyed(&self) -> bool;
+    /// How many requests a call with so many records makes.
+    fn requests(&self, _records: u64) -> u64 {
+        1
+    }
     /// Clock and chance.
     fn env(&self) -> &dyn Env;
     /// Somebody who may ask to stop.
@@ -59,6 +63,8 @@ pub(crate) async fn send_open(
 pub(crate) fn closed(outcomes: Vec<Option<Outcome>>, requests: u64, stop: Option<Error>) -> Sent {
     let lost = |error: &Error| matches!(error.kind, ErrorKind::Lost);
     let rest = |slot: Option<Outcome>| match (slot, &stop) {
+        // Sent again as often as may be, and never answered.
+        (Some(Outcome::Retry(error)), _) if lost(&error) => Outcome::Unknown(error),
         (Some(outcome), _) => outcome,
         (None, Some(error)) if lost(error) => Outcome::Unknown(error.clone()),
         (None, Some(error)) => Outcome::Retry(error.clone()),
@@ -89,19 +95,19 @@ impl Sending<'_> {
         outcomes: &mut [Option<Outcome>],
     ) -> Result<()> {
         let mut open: Vec<usize> = which.to_vec();
-        let mut attempt = 0;
+        let (mut attempt, mut tries) = (0, 0);
         while !open.is_empty() {
-            attempt += 1;
+            (attempt, tries) = (attempt + 1, tries + 1);
             let batch: Vec<Change> = open.iter().map(|at| changes[*at].clone()).collect();
-            let name =
-                if attempt == 1 || open.len() == which.len() { op.to_owned() } else { format!("{op}+{attempt}") };
+            let name = if open.len() == which.len() { op.to_owned() } else { format!("{op}+{tries}") };
             let error = match self.call(&batch, &OpId(name)).await {
                 Ok(answers) => {
+                    let before = open.len();
                     open = sort_answers(open, answers, outcomes)?;
-                    match open.first().and_then(|at| outcomes[*at].as_ref()) {
-                        Some(Outcome::Retry(error)) => error.clone(),
-                        _ => return Ok(()),
-                    }
+                    // Attempts are counted where nothing moves: a platform that takes some of a batch each time takes all.
+                    attempt = if open.len() < before { 1 } else { attempt };
+                    let Some(error) = slowest(&open, outcomes) else { return Ok(()) };
+                    error
                 }
                 Err(error) if error.kind == ErrorKind::BadRequest => {
                     return Box::pin(self.split(changes, &open, op, outcomes, error)).await;
@@ -117,7 +123,7 @@ impl Sending<'_> {
     }
 
     async fn call(&mut self, batch: &[Change], op: &OpId) -> Result<Vec<Outcome>> {
-        self.requests += 1;
+        self.requests += self.line.requests(batch.len() as u64);
         let answers = self.line.call(batch, op).await?;
         if answers.len() != batch.len() {
             return Err(Error::internal(format!("{} answers for {} changes", answers.len(), batch.len())));
@@ -157,6 +163,15 @@ impl Sending<'_> {
         self.part(changes, left, &format!("{op}l"), outcomes).await?;
         self.part(changes, right, &format!("{op}r"), outcomes).await
     }
+}
+
+/// Of the errors that records wait with, the one that asks for the longest wait.
+fn slowest(open: &[usize], outcomes: &[Option<Outcome>]) -> Option<Error> {
+    let errors = open.iter().filter_map(|at| match &outcomes[*at] {
+        Some(Outcome::Retry(error)) => Some(error),
+        _ => None,
+    });
+    errors.max_by_key(|error| error.retry_after).cloned()
 }
 
 /// Puts answers in their places; the ones to be asked again come back.

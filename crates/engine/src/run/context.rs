@@ -13,7 +13,7 @@ use tidegate_model::ports::{
 use tidegate_model::record::Key;
 use tidegate_model::schema::{Abilities, ModelKind, ModelSchema, NormalForm, Relation, RelationSchema, Source};
 use tidegate_model::span::Fence;
-use tidegate_model::sync::{Changes, Direction, Sync, Target, WriteMode};
+use tidegate_model::sync::{Changes, Direction, OnUncertain, Sync, Target, WriteMode};
 use tidegate_model::transform::Transform;
 
 use crate::api::{Engine, Job, RunOptions};
@@ -153,6 +153,8 @@ impl Ctx {
             direction: self.direction(),
             platform_key: self.sync.key.platform.as_deref(),
             follows: self.follows(),
+            whole: self.abilities.whole,
+            holds_uncertain: self.holds_uncertain(),
         }
     }
 
@@ -170,6 +172,12 @@ impl Ctx {
     /// Whether the warehouse's change history is followed.
     pub fn follows(&self) -> bool {
         matches!(self.changes, Changes::Tracking | Changes::Stream) && self.reads(Target::Warehouse)
+    }
+
+    /// Whether a write to the platform that may have arrived is listed instead of being sent again.
+    pub fn holds_uncertain(&self) -> bool {
+        let able = &self.abilities;
+        !able.keyed && !able.read && !able.fetch && self.sync.on_uncertain == OnUncertain::Hold
     }
 
     /// Whether a side is read.

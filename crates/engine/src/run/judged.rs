@@ -7,8 +7,10 @@ use tidegate_model::error::Result;
 use tidegate_model::ports::{ListedReject, Memory};
 use tidegate_model::record::Key;
 
+use crate::plan::reconcile::UNCERTAIN;
+
 /// Most open rejects that are looked at.
-const OPEN_MAX: u32 = 1_000_000;
+pub(crate) const OPEN_MAX: u32 = 1_000_000;
 
 /// Open rejects of records, but for those that were listed by a run that a guard stopped: the next run has to stop at
 /// them again.
@@ -17,6 +19,8 @@ pub(crate) struct Judged {
     keys: HashSet<Key>,
     /// Rows without a key are listed.
     keyless: bool,
+    /// Records that may have arrived twice over if they were sent again.
+    uncertain: HashSet<Key>,
 }
 
 impl Judged {
@@ -28,6 +32,9 @@ impl Judged {
             if !stopped.contains_key(&run) {
                 let error = memory.run(&run).await?.and_then(|run| run.error);
                 stopped.insert(run.clone(), error.is_some_and(|error| error.code == "guard"));
+            }
+            if let (UNCERTAIN, Some(key)) = (reject.why.rule.as_str(), &reject.key) {
+                judged.uncertain.insert(key.clone());
             }
             match (stopped.get(&run), reject.key) {
                 (Some(true), _) => {}
@@ -41,6 +48,16 @@ impl Judged {
     /// Whether a record's reject is old news.
     pub fn has(&self, key: &Key) -> bool {
         self.keys.contains(key)
+    }
+
+    /// Whether any record is listed because nobody knows whether it arrived.
+    pub fn has_uncertain(&self) -> bool {
+        !self.uncertain.is_empty()
+    }
+
+    /// Whether a record is listed because nobody knows whether it arrived.
+    pub fn is_uncertain(&self, key: &Key) -> bool {
+        self.uncertain.contains(key)
     }
 
     /// Whether rows without a key are old news: they cannot be told apart, so all of them are or none.

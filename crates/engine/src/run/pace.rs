@@ -50,9 +50,11 @@ pub(crate) async fn enter(ctx: &Ctx, limits: &Limits, records: u64) -> Result<Pl
     let cancel = &ctx.options.cancel;
     if let Some(limit) = quota.requests_per_day {
         const DAY_US: i64 = 86_400_000_000;
+        let mut open = calls_of(limits, records);
         loop {
             let block = env.now().0.div_euclid(DAY_US);
-            if memory.draw(&quota.account, "requests_per_day", block, part(quota, limit), 1).await? > 0 {
+            open -= memory.draw(&quota.account, "requests_per_day", block, part(quota, limit), open).await?.min(open);
+            if open == 0 {
                 break;
             }
             let left = (block + 1) * DAY_US - env.now().0;
@@ -110,20 +112,19 @@ impl Own {
     }
 }
 
+/// How many requests a call with so many records makes.
+pub(crate) fn calls_of(limits: &Limits, records: u64) -> u64 {
+    if limits.single { records.max(1) } else { 1 }
+}
+
 /// Every flow that a call is booked in, with the units that it takes. Limits that differ in a number are budgets of
 /// their own.
 fn flows(quota: &Quota, limits: &Limits, records: u64) -> Vec<(String, Flow, u64)> {
-    let mut all = Vec::new();
-    let mut calls = |name: &str, limit: Option<u64>, seconds: u64| {
-        if let Some(limit) = limit {
-            all.push((format!("{name}={limit}"), calls_flow(limit, seconds), 1));
-        }
-    };
-    let quota_part = |limit: Option<u64>| limit.map(|limit| part(quota, limit));
-    calls("quota.requests_per_minute", quota_part(quota.requests_per_minute), 60);
-    calls("requests_per_minute", limits.requests_per_minute, 60);
-    calls("requests_per_second", limits.requests_per_second, 1);
-    if let Some(limit) = quota_part(quota.records_per_second) {
+    let want = calls_of(limits, records);
+    let calls =
+        |(name, limit, seconds): (&str, u64, u64)| (format!("{name}={limit}"), calls_flow(limit, seconds), want);
+    let mut all: Vec<_> = call_limits(quota, limits).into_iter().map(calls).collect();
+    if let Some(limit) = quota.records_per_second.map(|limit| part(quota, limit)) {
         all.push((format!("quota.records_per_second={limit}"), records_flow(limit, limit), records));
     }
     if let Some(limit) = limits.records_per_second {
@@ -131,6 +132,14 @@ fn flows(quota: &Quota, limits: &Limits, records: u64) -> Vec<(String, Flow, u64
         all.push((format!("records_per_second={limit}/{burst}"), records_flow(limit, burst), records));
     }
     all
+}
+
+/// The limits on calls: name, number, seconds.
+fn call_limits(quota: &Quota, limits: &Limits) -> Vec<(&'static str, u64, u64)> {
+    let allowed = quota.requests_per_minute.map(|limit| ("quota.requests_per_minute", part(quota, limit), 60));
+    let a_minute = limits.requests_per_minute.map(|limit| ("requests_per_minute", limit, 60));
+    let a_second = limits.requests_per_second.map(|limit| ("requests_per_second", limit, 1));
+    [allowed, a_minute, a_second].into_iter().flatten().collect()
 }
 
 /// Of a limit of the quota, the share that tidegate may take.
@@ -163,11 +172,15 @@ fn bucket(limit: u64, burst: u64) -> u64 {
 pub(crate) fn batch_max(quota: &Quota, limits: &Limits) -> Option<u64> {
     let permitted = limits.records_per_second.map(|limit| bucket(limit.max(1), limits.burst_records.unwrap_or(0)));
     let allowed = quota.records_per_second.map(|limit| bucket(part(quota, limit), 0));
-    [permitted, allowed, limits.batch.map(u64::from)].into_iter().flatten().min()
+    // Calls that leave together are those that may come early.
+    let early = |(_, limit, seconds)| calls_flow(limit, seconds).burst;
+    let together = call_limits(quota, limits).into_iter().filter(|_| limits.single).map(early).min();
+    [permitted, allowed, limits.batch.map(u64::from), together].into_iter().flatten().min()
 }
 
 /// How many minutes the limits make so many calls with so many records last, at least.
 pub(crate) fn minutes(quota: &Quota, limits: &Limits, calls: u64, records: u64) -> f64 {
+    let calls = if limits.single { records } else { calls };
     let units = |want: u64| if want == 1 { calls } else { records };
     // Two stands for "records": a call takes one unit of every other flow.
     let seconds = flows(quota, limits, 2).into_iter().map(|(_, flow, want)| {
@@ -247,5 +260,22 @@ mod tests {
         assert_eq!(names, ["quota.records_per_second=50", "records_per_second=300/1000"]);
         assert!((minutes(&quota, &limits, 1, 6_048) - 2.0).abs() < 1e-9);
         assert!((minutes(&Quota::default(), &limits, 1, 950)).abs() < f64::EPSILON, "within the burst");
+    }
+
+    #[test]
+    fn where_each_record_is_a_request_limits_on_calls_count_records() {
+        let limits = Limits { single: true, ..Limits::default() };
+        let quota = Quota { requests_per_minute: Some(600), share: 1.0, ..Quota::default() };
+        assert_eq!((calls_of(&limits, 7), calls_of(&Limits::default(), 7)), (7, 1));
+        assert_eq!(batch_max(&quota, &limits), Some(13), "as many as may come early");
+        assert_eq!(batch_max(&quota, &Limits::default()), None);
+        let sent = calls(calls_flow(600, 60), 13, 400);
+        for (at, from) in sent.iter().enumerate() {
+            let within = sent[at..].iter().take_while(|time| **time < from + 60 * SECOND_NS).count() * 13;
+            assert!(within <= 600, "{within} in a minute");
+        }
+        let rate = (sent.len() * 13) as f64 / (sent[sent.len() - 1] as f64 / (60 * SECOND_NS) as f64);
+        assert!(rate >= 0.95 * 600.0, "{rate} of 600 a minute");
+        assert!((minutes(&quota, &limits, 1, 1_213) - 2.08).abs() < 0.1);
     }
 }

@@ -1,6 +1,7 @@
 //! A run of records: resolve what is open, detect, let the guards speak, deliver, close.
 
 use futures_util::future::join;
+use tidegate_model::change::Reject;
 use tidegate_model::error::{ErrorKind, Result};
 use tidegate_model::ports::{Settlement, StatePatch, flags};
 use tidegate_model::record::Key;
@@ -9,12 +10,13 @@ use tidegate_model::span::Span;
 use tidegate_model::sync::Target;
 
 use crate::plan::guard::{Planned, tripped};
-use crate::plan::reconcile::{Look, reconcile};
+use crate::plan::reconcile::{Look, UNCERTAIN, reconcile};
 
 use super::context::Ctx;
 use super::deliver::{Delivery, guard_error};
 use super::detect::{self, Plan, Reading};
 use super::history::{self, Begin};
+use super::judged::OPEN_MAX;
 use super::keyed;
 use super::resume::resume;
 use super::retry;
@@ -209,10 +211,12 @@ async fn close(ctx: &Ctx, plan: &Plan, span: Span, sink: Sink<'_>, moves: bool) 
         platform,
         ..StatePatch::default()
     };
+    let mut rejects = sink.rejects;
+    rejects.extend(still_uncertain(ctx).await?);
     let over = sink.over.iter();
     let both_sides = [Target::Platform, Target::Warehouse];
     let settlement = Settlement {
-        rejects: sink.rejects,
+        rejects,
         sweep_rejects: sweep,
         sweep_conflicts: complete,
         delivered_to: over.clone().flat_map(|key| both_sides.map(|to| (key.clone(), to))).collect(),
@@ -226,6 +230,17 @@ async fn close(ctx: &Ctx, plan: &Plan, span: Span, sink: Sink<'_>, moves: bool) 
     spans::close(ctx, span, settlement).await?;
     ctx.engine.env.failpoint("records.closed");
     history::delivered(ctx, settled.as_ref()).await
+}
+
+/// Writes of earlier runs that may have arrived and that no later one has answered: they stay listed, for a read of all
+/// rows closes what nobody lists again.
+async fn still_uncertain(ctx: &Ctx) -> Result<Vec<Reject>> {
+    if !ctx.judged.has_uncertain() {
+        return Ok(Vec::new());
+    }
+    let open = ctx.engine.memory.rejects(Some(&ctx.sync.name), OPEN_MAX).await?.into_iter().map(|open| open.reject);
+    let earlier = |reject: &Reject| reject.key.as_ref().is_some_and(|key| ctx.judged.is_uncertain(key));
+    Ok(open.filter(|reject| reject.why.rule == UNCERTAIN && earlier(reject)).collect())
 }
 
 /// Whether every record was considered: all sides that are read were read as a whole, or one as a whole and the other

@@ -1,9 +1,12 @@
 //! What a killed run left open is resolved before anything newer is read.
 
-use tidegate_model::error::{Error, Result};
+use tidegate_model::change::Outcome;
+use tidegate_model::error::{Error, ErrorKind, Result};
 use tidegate_model::ports::{OpenSpan, Settlement};
 use tidegate_model::run::{Books, RunRecord};
 use tidegate_model::span::Span;
+
+use crate::plan::reconcile::Verdict;
 
 use super::ask::{Answers, Intended};
 use super::batch::Batch;
@@ -28,16 +31,26 @@ pub(crate) async fn resume(ctx: &Ctx, run: &mut RunRecord) -> Result<()> {
     Ok(())
 }
 
+/// What may have been sent when the process ended, to a platform that can neither tell a double nor be asked.
+fn unknown(verdicts: &[Verdict]) -> Vec<Outcome> {
+    let error = || Error::new(ErrorKind::Lost, "the process ended before the answer was heard");
+    let written = verdicts.iter().filter(|verdict| verdict.to_platform.change.is_some());
+    written.map(|_| Outcome::Unknown(error())).collect()
+}
+
 async fn batches(ctx: &Ctx, open: &OpenSpan) -> Result<Books> {
     let mut delivery = Delivery::new(ctx, &open.span, open.next_batch, 0);
     for batch in &open.batches {
         let verdicts = Batch::read(&batch.payload)?;
-        let answers: Answers = match &batch.answer {
+        let mut answers: Answers = match &batch.answer {
             Some(bytes) => postcard::from_bytes(bytes)
                 .map_err(|error| Error::internal("read the answers of an interrupted run").cause(error))?,
             None => Answers::default(),
         };
         ctx.engine.env.failpoint("resume.batch");
+        if ctx.holds_uncertain() && answers.platform.is_none() {
+            answers.platform = Some(unknown(&verdicts));
+        }
         let intended = Intended { number: Some(batch.number), verdicts, answers };
         delivery.carry_out(intended, true).await?;
     }

@@ -6,7 +6,7 @@ use tidegate_model::error::{Error, Result};
 use tidegate_model::ports::{Cancel, Env, WriteAsk};
 use tidegate_model::record::{Key, RecordRef};
 use tidegate_model::span::OpId;
-use tidegate_model::sync::Target;
+use tidegate_model::sync::{OnUncertain, Target};
 
 use crate::plan::reconcile::SideRow;
 
@@ -105,7 +105,15 @@ impl Line for Side<'_> {
     }
 
     fn keyed(&self) -> bool {
-        self.to == Target::Warehouse || self.ctx.abilities.keyed
+        let resent = self.ctx.sync.on_uncertain == OnUncertain::Resend;
+        self.to == Target::Warehouse || self.ctx.abilities.keyed || resent
+    }
+
+    fn requests(&self, records: u64) -> u64 {
+        match self.to {
+            Target::Platform => pace::calls_of(&self.ctx.limits(self.ctx.records(records)), records),
+            Target::Warehouse => 1,
+        }
     }
 
     fn env(&self) -> &dyn Env {

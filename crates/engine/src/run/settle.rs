@@ -187,7 +187,10 @@ fn add(ctx: &Ctx, settlement: &mut Settlement, one: Settled) {
         settlement.removed.extend(one.removed_key.clone());
     }
     let key = key.or(one.removed_key);
+    // That nothing is left to be sent says nothing of a write that may not have arrived.
+    let silent = one.books.total().sent == 0;
     if let Some(key) = key
+        && !(silent && ctx.judged.is_uncertain(&key))
         && (ctx.rejected.contains(&key) || ctx.resumed.load(std::sync::atomic::Ordering::Relaxed))
     {
         settlement.delivered_to.extend(one.delivered_to.iter().map(|to| (key.clone(), *to)));

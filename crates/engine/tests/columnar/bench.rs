@@ -101,7 +101,8 @@ impl Bench {
         let path = dir.path();
         rusqlite::Connection::open(path.join("warehouse.db")).unwrap().execute_batch(sql).unwrap();
         let warehouse = open_warehouse(path);
-        let context = tidegate_platforms::OpenContext { project_dir: path.to_owned(), name: "crm".into() };
+        let context =
+            tidegate_platforms::OpenContext { project_dir: path.to_owned(), name: "crm".into(), ..Default::default() };
         let config = serde_json::json!({ "url": "sqlite:hub.db" });
         let platform = tidegate_platforms::open("hub", &config, &context).unwrap();
         let url = format!("sqlite:{}", path.join("state.db").display());

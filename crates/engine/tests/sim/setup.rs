@@ -124,6 +124,7 @@ fn some_knobs(dice: &World) -> Knobs {
         fetch: dice.chance(850),
         conditional: dice.chance(700),
         update_time: dice.chance(800),
+        whole: false,
         keyed: dice.chance(850),
         max_batch: 1 + u32::try_from(dice.below(6)).unwrap(),
         ..all_abilities()

@@ -16,7 +16,7 @@ use tidegate_model::schema::{Abilities, ModelName, ModelSchema};
 use tidegate_model::span::Fence;
 use tidegate_model::sync::Direction::ToPlatform;
 use tidegate_model::sync::{Condition, Sync};
-use tidegate_testkit::sim::drive;
+use tidegate_testkit::sim::{Knobs, all_abilities, drive};
 
 use crate::bench::{Bench, sync, text};
 
@@ -26,6 +26,8 @@ enum Turn {
     Fail(Error),
     /// It is carried out, and the answer is lost.
     Lose,
+    /// The first so many are carried out; of the others this is said.
+    Part(usize, Error),
 }
 
 type Script = Box<dyn FnMut(&[Change]) -> Turn + Send>;
@@ -73,6 +75,12 @@ impl Platform for Scripted {
             Turn::Lose => {
                 self.inner.write(ask, batch).await?;
                 Err(Error::new(ErrorKind::Lost, "connection reset"))
+            }
+            Turn::Part(count, error) => {
+                let taken = &batch[..count.min(batch.len())];
+                let mut outcomes = if taken.is_empty() { Vec::new() } else { self.inner.write(ask, taken).await? };
+                outcomes.resize_with(batch.len(), || Outcome::Retry(error.clone()));
+                Ok(outcomes)
             }
         }
     }
@@ -130,6 +138,45 @@ fn told_to_slow_down_it_waits_as_told_and_goes_on() {
     assert_eq!((run.status, run.books.to_platform.created), (RunStatus::Succeeded, 3));
     assert_eq!((sent, run.books.to_platform.requests), (vec![3; 3], 3));
     assert!(bench.world.now() - before >= 40_000_000, "it did not wait as long as it was told");
+}
+
+#[test]
+fn a_platform_that_takes_a_few_of_a_batch_each_time_takes_all_of_it() {
+    let bench = filled(50);
+    let busy = Error::new(ErrorKind::RateLimited, "429");
+    let (done, sent) = run(&bench, move |_| Turn::Part(3, busy.clone()));
+    assert_eq!((done.status, done.books.to_platform.created), (RunStatus::Succeeded, 50));
+    assert_eq!(sent.len(), 17, "attempts are counted where nothing moves");
+}
+
+#[test]
+fn records_of_a_batch_whose_answers_stay_lost_are_uncertain_and_the_others_are_not() {
+    let bench = filled(5);
+    let lost = Error::new(ErrorKind::Lost, "connection reset");
+    let mut first = true;
+    let (done, sent) = run(&bench, move |_| Turn::Part(if std::mem::take(&mut first) { 2 } else { 0 }, lost.clone()));
+    let counts = done.books.to_platform;
+    assert_eq!((done.status, counts.created, counts.unknown), (RunStatus::Partial, 2, 3));
+    assert_eq!(sent.len(), 6);
+}
+
+#[test]
+fn what_may_have_arrived_at_a_platform_that_cannot_tell_is_listed_and_not_sent_again() {
+    let abilities = Abilities { keyed: false, read: false, fetch: false, conditional: false, ..all_abilities() };
+    let bench = Bench::with(one_way(), Knobs { abilities, ..Knobs::default() });
+    (0..3).for_each(|n| bench.warehouse.insert(Some(&format!("k{n}")), &[("name", text("x"))]));
+    let (done, sent) = run(&bench, |_| Turn::Lose);
+    assert_eq!((done.status, done.books.to_platform.unknown, sent.len()), (RunStatus::Partial, 3, 1));
+    let listed = || drive(&bench.world, bench.memory.rejects(None, 10)).unwrap();
+    assert!(listed().len() == 3 && listed().iter().all(|one| one.reject.why.rule == "uncertain"), "{:?}", listed());
+    for _ in 0..2 {
+        let (again, sent) = run(&bench, |_| Turn::Go);
+        assert_eq!((again.books.to_platform.sent, sent.len()), (0, 0), "{again:?}");
+        assert_eq!(listed().len(), 3, "still nobody knows");
+    }
+    bench.warehouse.set("k1", "name", text("y"));
+    run(&bench, |_| Turn::Go);
+    assert_eq!(listed().len(), 2, "a later write that is answered closes it");
 }
 
 #[test]

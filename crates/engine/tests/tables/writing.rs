@@ -2,7 +2,7 @@
 
 use tidegate_model::sync::Direction::{ToPlatform, ToWarehouse};
 use tidegate_model::sync::{Deletes, LedgerKind, Sync, WriteMode};
-use tidegate_testkit::sim::drive;
+use tidegate_testkit::sim::{Knobs, all_abilities, drive};
 
 use crate::bench::{Bench, sync, text};
 
@@ -25,6 +25,23 @@ fn upsert_creates_what_is_new_and_updates_what_is_there() {
     assert_eq!((counts.created, counts.updated), (1, 1));
     assert_eq!(bench.platform.get("a", "name"), Some(text("a")));
     bench.quiet();
+}
+
+#[test]
+fn a_platform_that_takes_whole_records_is_sent_what_did_not_change_too() {
+    for whole in [true, false] {
+        let abilities = tidegate_model::schema::Abilities { whole, ..all_abilities() };
+        let fields = sync(&[("name", ToPlatform), ("note", ToPlatform)]);
+        let mut bench = Bench::with(fields, Knobs { abilities, ..Knobs::default() });
+        bench.warehouse.insert(Some("a"), &[("name", text("n")), ("note", text("kept"))]);
+        bench.ok();
+        // As a PUT does that takes the record's place: what is not sent again is gone.
+        bench.platform.set("a", "note", text("lost"));
+        bench.warehouse.set("a", "name", text("new"));
+        bench.ok();
+        assert_eq!(bench.platform.get("a", "note"), Some(text(if whole { "kept" } else { "lost" })));
+        bench.quiet();
+    }
 }
 
 #[test]

@@ -77,6 +77,8 @@ pub struct Limits {
     pub parallel: Option<u32>,
     /// Most records of one call, where that is less than [`Abilities::max_batch`].
     pub batch: Option<u32>,
+    /// Each record is a request of its own, which limits on calls count.
+    pub single: bool,
 }
 
 /// A platform.

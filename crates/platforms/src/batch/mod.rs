@@ -147,6 +147,7 @@ impl Platform for Batch {
             keyed: true,
             exactly_once: false,
             update_time: false,
+            whole: false,
             max_batch: MASS_BATCH,
         }
     }

@@ -96,6 +96,7 @@ pub fn profile(custom_id_max: u32) -> ModelSchema {
         ],
         keys: vec![KEY.to_owned()],
         custom_fields: true,
+        open: false,
         customs: vec![
             text("text", TEXT_MAX, SOME, "Text."),
             text(ADDRESS, URL_MAX, SOME, "An address."),

@@ -207,6 +207,7 @@ impl Platform for Hub {
             keyed: true,
             exactly_once: true,
             update_time: records,
+            whole: false,
             max_batch: if records { MAX_BATCH } else { MAX_LOAD },
         }
     }

@@ -219,6 +219,7 @@ impl Def {
             fields: self.fields.iter().map(|field| field.schema.clone()).collect(),
             keys: self.keys.clone(),
             custom_fields: true,
+            open: false,
             customs: Vec::new(),
         }
     }

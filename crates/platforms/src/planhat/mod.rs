@@ -49,6 +49,7 @@ const LIMITS: Limits = Limits {
     burst_records: None,
     parallel: Some(1),
     batch: None,
+    single: false,
 };
 
 /// A connection to a tenant.
@@ -171,6 +172,7 @@ impl Platform for Planhat {
             keyed: records,
             exactly_once: false,
             update_time: records,
+            whole: false,
             max_batch: if records { MAX_BATCH } else { series::ROWS_MAX },
         }
     }

@@ -255,6 +255,7 @@ impl Layout {
             fields: self.fields().map(|field| field.schema.clone()).collect(),
             keys: self.def.keys.clone(),
             custom_fields: true,
+            open: false,
             customs: customs(),
         }
     }

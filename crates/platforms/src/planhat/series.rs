@@ -73,7 +73,7 @@ pub(super) fn schema(model: &str) -> ModelSchema {
     };
     let name = ModelName(model.to_owned());
     let (keys, customs) = (Vec::new(), Vec::new());
-    ModelSchema { name, kind: ModelKind::Series, fields, keys, custom_fields: false, customs }
+    ModelSchema { name, kind: ModelKind::Series, fields, keys, custom_fields: false, open: false, customs }
 }
 
 /// A row that can be sent.

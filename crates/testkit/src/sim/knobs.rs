@@ -39,6 +39,7 @@ pub fn all_abilities() -> Abilities {
         keyed: true,
         exactly_once: true,
         update_time: true,
+        whole: false,
         max_batch: 100,
     }
 }

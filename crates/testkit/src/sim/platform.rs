@@ -382,6 +382,7 @@ impl Platform for SimPlatform {
             fields: self.fields.clone(),
             keys: vec![KEY.to_owned()],
             custom_fields: false,
+            open: false,
             customs: Vec::new(),
         })
     }

@@ -53,6 +53,7 @@ fn model() -> ModelSchema {
         fields: vec![email, weight, price, date, FieldSchema::new("source", Type::Text)],
         keys: Vec::new(),
         custom_fields: false,
+        open: false,
         customs: Vec::new(),
     }
 }

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use siphasher::sip::SipHasher13;
 use tidegate_model::config::did_you_mean;
 use tidegate_model::error::{Error, ErrorKind, Result};
-use tidegate_model::schema::{Column, FieldSchema, ModelKind, ModelSchema, NormalForm, RelationSchema};
+use tidegate_model::schema::{Column, FieldSchema, ModelSchema, NormalForm, RelationSchema};
 use tidegate_model::sync::{As, Direction, EmptyText, FieldMap, FieldSet, FieldSource, Nulls, OnMisfit, Sync, Target};
 use tidegate_model::transform::{self, Transform, is_identity_under};
 use tidegate_model::value::{Type, Value};
@@ -158,8 +158,7 @@ impl One<'_> {
         if let Some(field) = self.model.field(name) {
             return Ok(field.clone());
         }
-        let custom = self.model.custom_fields && name.strip_prefix("custom.").is_some_and(|rest| !rest.is_empty());
-        if custom || self.model.kind == ModelKind::Dataset {
+        if self.model.makes(name) {
             let (logical, address) = (types::for_new_field(source, self.line), self.line.hint == Some(As::Url));
             return self.model.custom(name, logical, address).ok_or_else(|| {
                 let takes = self.model.customs.iter().map(|rules| rules.logical.to_string()).collect::<Vec<_>>();

@@ -56,6 +56,7 @@ fn model() -> ModelSchema {
         ],
         keys: vec!["_id".into(), "externalId".into()],
         custom_fields: true,
+        open: false,
         customs: Vec::new(),
     }
 }

@@ -8,7 +8,7 @@ mod settle;
 mod two_way;
 mod wire;
 
-pub use settle::{Answered, Settled, settle, unwritten};
+pub use settle::{Answered, Settled, UNCERTAIN, settle, unwritten};
 pub use wire::{Names, pack, unpack};
 
 use serde::{Deserialize, Serialize};
@@ -109,6 +109,10 @@ pub struct Rules<'a> {
     pub platform_key: Option<&'a str>,
     /// The warehouse's change history is followed.
     pub follows: bool,
+    /// The platform takes whole records: a change carries every mapped field.
+    pub whole: bool,
+    /// The platform can neither tell a double nor be asked, and what may have arrived is not sent again.
+    pub holds_uncertain: bool,
 }
 
 /// What becomes of a record in one direction, before anything was sent.

@@ -37,6 +37,8 @@ fn present(rules: &Rules<'_>, look: &Look, to: Target, verdict: &mut Verdict) {
         verdict.detail = Detail::default();
     }
     let mut plan = Plan::default();
+    // Fields that are as they were, and go along where the target takes whole records.
+    let mut quiet = Vec::new();
     for (at, field) in rules.mapping.fields.iter().enumerate() {
         if !field.direction.reaches(to) {
             continue;
@@ -53,7 +55,11 @@ fn present(rules: &Rules<'_>, look: &Look, to: Target, verdict: &mut Verdict) {
             gather(rules, look, to, at, misfit, None, &mut plan);
         } else {
             note_source(rules, field, source, &row.values[at], &mut verdict.detail);
+            quiet.push(at);
         }
+    }
+    if rules.whole && linked && to == Target::Platform && !plan.writes.is_empty() {
+        quiet.into_iter().for_each(|at| gather(rules, look, to, at, None, None, &mut plan));
     }
     let action = match (rules.sync.write, linked) {
         (WriteMode::Update, _) | (_, true) => Action::Update,

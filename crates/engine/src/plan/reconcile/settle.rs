@@ -26,6 +26,9 @@ pub enum Answered {
     Outcome(Outcome),
 }
 
+/// The rule of writes that may have arrived and are not sent again: only a later write that is answered closes them.
+pub const UNCERTAIN: &str = "uncertain";
+
 /// Everything that settling one record changes.
 #[derive(Debug, Clone, Default)]
 pub struct Settled {
@@ -136,12 +139,31 @@ impl State<'_> {
                 self.verdict.open = true;
                 drop(error);
             }
+            Outcome::Unknown(error) if self.rules.holds_uncertain && to == Target::Platform => {
+                counts.sent = 1;
+                counts.unknown = 1;
+                self.held_uncertain(to, plan, &error);
+            }
             Outcome::Unknown(error) => {
                 counts.sent = 1;
                 counts.unknown = 1;
                 self.reject(to, plan, FieldReject::record("unknown_outcome", format!("the answer was lost: {error}")));
             }
         }
+    }
+
+    /// It may have arrived, and a second time may make a double: it counts as arrived, and is listed for a person.
+    fn held_uncertain(&mut self, to: Target, plan: &TargetPlan, error: &tidegate_model::Error) {
+        let reason = format!("the answer was lost ({error}); it was not sent again (`on_uncertain: hold`)");
+        let why = FieldReject::record(UNCERTAIN, reason);
+        let effect = match plan.change.as_ref().map(|change| change.action) {
+            Some(Action::Delete) => Effect::Deleted,
+            Some(Action::Create) => Effect::Created,
+            _ => Effect::Updated,
+        };
+        self.landed(to, plan, None, effect, &[], None, &mut Counts::default());
+        self.out.delivered_to.retain(|other| *other != to);
+        self.out.rejects.push(Reject { key: Some(self.verdict.key.clone()), to, why, value: None });
     }
 
     fn reject(&mut self, to: Target, plan: &TargetPlan, why: FieldReject) {

@@ -34,6 +34,12 @@ impl Engine {
             ))
             .hint("set `ledger: values` for the runs to come"));
         }
+        if job.platform.abilities(&job.sync.model).whole && job.sync.direction.reaches(Target::Platform) {
+            return Err(Error::config(format!(
+                "the platform of sync {name} takes whole records, and before-images hold the changed fields alone"
+            ))
+            .hint("put the values back in the warehouse and run the sync"));
+        }
         if self.env.now().millis_since(old.started_at) > i64::from(days) * 86_400_000 {
             return Err(Error::config(format!(
                 "run {run} is older than {days} days (`undo_days`): its before-images are gone"

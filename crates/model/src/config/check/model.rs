@@ -113,8 +113,7 @@ fn key(at: &mut Collector<'_>, model: &ModelSchema) {
 fn known<'m>(model: &'m ModelSchema, name: &str) -> Result<Option<&'m FieldSchema>, ()> {
     match model.field(name) {
         Some(field) => Ok(Some(field)),
-        None if model.kind == ModelKind::Dataset => Ok(None),
-        None if model.custom_fields && name.strip_prefix(CUSTOM).is_some_and(|own| !own.is_empty()) => Ok(None),
+        None if model.makes(name) => Ok(None),
         None => Err(()),
     }
 }

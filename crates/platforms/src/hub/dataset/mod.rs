@@ -52,6 +52,7 @@ pub fn schema(session: &mut dyn Session, name: &str) -> Result<ModelSchema> {
         fields,
         keys: Vec::new(),
         custom_fields: true,
+        open: false,
         customs: Vec::new(),
     })
 }

@@ -92,6 +92,7 @@ pub fn schema(model: &str) -> Result<ModelSchema> {
         fields,
         keys: vec![KEY.to_owned()],
         custom_fields: false,
+        open: false,
         customs: Vec::new(),
     })
 }
