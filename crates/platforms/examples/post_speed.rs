@@ -1,0 +1,121 @@
+//! A null sink, and what posting to it costs without an engine: `post_speed sink` listens and answers every call at once;
+//! `post_speed post planhat|batch|http RECORDS URL` serialises records and posts them, as many in a call as the platform
+//! takes. `bench/null_sink.py` holds runs of tidegate against it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+use std::time::Instant;
+
+use futures_util::{StreamExt, stream};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Requests in flight where each record is one: as many as tidegate has.
+const PARALLEL: usize = 8;
+
+/// Calls of a platform: method, path, records of a call.
+fn calls(kind: &str) -> (&'static str, &'static str, usize) {
+    match kind {
+        "planhat" => ("PUT", "/companies", 5_000),
+        "batch" => ("POST", "/2.11/profiles/mass-update", 5_000),
+        "http" => ("PUT", "/contacts", 1),
+        other => panic!("{other} is none of planhat, batch, http"),
+    }
+}
+
+fn record(kind: &str, n: usize) -> serde_json::Value {
+    let (key, name, phase) =
+        (format!("c{n:08}"), format!("Company number {n}"), if n.is_multiple_of(3) { "trial" } else { "live" });
+    let (web, city) = (format!("https://www.company-{n}.example"), "Stockholm");
+    match kind {
+        "planhat" => json!({ "externalId": key, "name": name, "phase": phase, "web": web, "city": city }),
+        "batch" => {
+            json!({ "identifiers": { "custom_id": key }, "attributes": { "name": name, "phase": phase, "web": web, "city": city } })
+        }
+        _ => json!({ "name": name, "phase": phase, "web": web, "city": city }),
+    }
+}
+
+async fn post(kind: &str, records: usize, url: &str) {
+    let (method, path, size) = calls(kind);
+    let client = tidegate_platforms::rest::client().unwrap();
+    let (client, method) = (&client, &reqwest::Method::from_bytes(method.as_bytes()).unwrap());
+    let start = Instant::now();
+    let one = |from: usize| async move {
+        let to = (from + size).min(records);
+        let body = match size {
+            1 => serde_json::to_vec(&record(kind, from)),
+            _ => serde_json::to_vec(&(from..to).map(|n| record(kind, n)).collect::<Vec<_>>()),
+        };
+        let target = if size == 1 { format!("{url}{path}/c{from:08}") } else { format!("{url}{path}") };
+        let answer =
+            client.request(method.clone(), target).bearer_auth("token").body(body.unwrap()).send().await.unwrap();
+        assert!(answer.status().is_success());
+        answer.bytes().await.unwrap();
+    };
+    let parallel = if size == 1 { PARALLEL } else { 1 };
+    stream::iter((0..records).step_by(size)).map(one).buffer_unordered(parallel).collect::<Vec<()>>().await;
+    println!("{}", start.elapsed().as_secs_f64());
+}
+
+/// Reads requests to their end and answers what their sender takes for a success.
+async fn serve(mut socket: TcpStream) -> std::io::Result<()> {
+    socket.set_nodelay(true)?;
+    let mut buffer: Vec<u8> = Vec::with_capacity(64 << 10);
+    loop {
+        let head = loop {
+            if let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
+                break end + 4;
+            }
+            if socket.read_buf(&mut buffer).await? == 0 {
+                return Ok(());
+            }
+        };
+        let text = String::from_utf8_lossy(&buffer[..head]).to_ascii_lowercase();
+        let length = text
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok())
+            .unwrap_or(0);
+        while buffer.len() < head + length {
+            if socket.read_buf(&mut buffer).await? == 0 {
+                return Ok(());
+            }
+        }
+        let body = &buffer[head..head + length];
+        let (status, answer) = if text.starts_with("get ") {
+            (200, "[]".to_owned())
+        } else if text.contains(" /companies") {
+            let count = body.windows(13).filter(|part| *part == b"\"externalId\":").count();
+            (200, format!("{{\"created\":{count},\"updated\":0,\"nonupdates\":0}}"))
+        } else if text.contains("/profiles/") {
+            (202, "{\"code\":\"SUCCESS\"}".to_owned())
+        } else {
+            (200, "{}".to_owned())
+        };
+        let reply = format!(
+            "HTTP/1.1 {status} OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{answer}",
+            answer.len()
+        );
+        socket.write_all(reply.as_bytes()).await?;
+        buffer.drain(..head + length);
+    }
+}
+
+async fn sink() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    println!("http://{}", listener.local_addr().unwrap());
+    loop {
+        let (socket, _) = listener.accept().await.unwrap();
+        tokio::spawn(serve(socket));
+    }
+}
+
+#[tokio::main]
+async fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["sink"] => sink().await,
+        ["post", kind, records, url] => post(kind, records.parse().unwrap(), url).await,
+        _ => panic!("post_speed sink | post_speed post planhat|batch|http RECORDS URL"),
+    }
+}
