@@ -28,6 +28,7 @@ async fn each_failure_has_its_kind() {
     let cases = [
         ("PUT", Fault::Status(401), ErrorKind::Unauthorized),
         ("PUT", Fault::Status(429), ErrorKind::RateLimited),
+        ("PUT", Fault::Status(500), ErrorKind::Lost),
         ("PUT", Fault::Status(503), ErrorKind::Lost),
         ("PUT", Fault::Lost, ErrorKind::Lost),
         ("PUT", Fault::Dropped, ErrorKind::Lost),
@@ -68,7 +69,7 @@ async fn nobody_there_is_unavailable_and_names_no_secret() {
 
 #[test]
 fn settings_that_cannot_work_are_refused_without_repeating_them() {
-    let context = OpenContext { project_dir: ".".into(), name: "crm".to_owned() };
+    let context = OpenContext { project_dir: ".".into(), name: "crm".to_owned(), ..OpenContext::default() };
     for config in [
         json!({ "token": "hunter2", "url": "http://api.planhat.com" }),
         json!({ "token": "hunter2", "url": "ftp://x" }),

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use serde_json::json;
 use tidegate_model::change::{Action, Change};
-use tidegate_model::ports::WriteAsk;
+use tidegate_model::ports::{LoadMode, WriteAsk};
 use tidegate_model::record::RemoteId;
 use tidegate_model::schema::FieldSchema;
 use tidegate_model::value::{Type, Value};
-use tidegate_testkit::platform_suite::{ask, change, new_op, text, write};
+use tidegate_testkit::platform_suite::{
+    ask, change, company, enduser, load, named, new_op, number, page, pages, text, write,
+};
 use tidegate_twins::Running;
 
 use super::records::{models, sample};
@@ -86,4 +88,76 @@ async fn the_requests_of_custom_fields_and_of_clears() {
         write(tenant.port(), &asked(new_op()), &[clear]).await;
         hold(&format!("planhat_clear_{clear_as}.txt"), &requests(&tenant.twin, &[id.as_str().to_owned()]));
     }
+}
+
+/// Activities in both shapes and under both sets of names, and metrics of all four models.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_requests_of_usage() {
+    let append = || load("s", LoadMode::Append, Some("event_id"));
+    let activity = [
+        ("event_id", Type::Int64),
+        ("companyExternalId", Type::Text),
+        ("email", Type::Text),
+        ("externalId", Type::Text),
+        ("name", Type::Text),
+        ("action", Type::Text),
+        ("weight", Type::Int64),
+        ("date", Type::TimestampTz),
+        ("info", Type::Json),
+    ];
+    let event = |id: i64, email: Value, external: Value| {
+        let info = Value::Json("{\"plan\":\"pro\"}".to_owned());
+        let at = Value::TimestampTz(1_700_000_000_123_000);
+        vec![Value::Int(id), text("c"), email, external, text("Ann"), text("login"), Value::Int(3), at, info]
+    };
+    let events = [event(1, text("u@x.com"), Value::Null), event(2, Value::Null, text("u"))];
+    let shapes =
+        [("bulk", json!({})), ("old", json!({ "usage_names": "old" })), ("single", json!({ "usage": "single" }))];
+    for (name, settings) in shapes {
+        let tenant = Tenant::with(quiet(), settings).await;
+        let loaded =
+            tenant.port().load(&named("user_activity"), &append(), pages(vec![page(&activity, &events)])).await;
+        assert_eq!(loaded.unwrap().rejected, [], "{name}");
+        hold(&format!("planhat_user_activity_{name}.txt"), &requests(&tenant.twin, &[]));
+    }
+    let metric = [
+        ("id", Type::Int64),
+        ("dimensionId", Type::Text),
+        ("value", Type::Decimal { precision: 12, scale: 2 }),
+        ("model", Type::Text),
+        ("externalId", Type::Text),
+        ("date", Type::Date),
+    ];
+    let rows = ["Company", "EndUser", "Asset", "Project"]
+        .map(|model| vec![Value::Int(1), text("seats"), number("2.50"), text(model), text("x"), Value::Date(20_000)]);
+    let tenant = tenant().await;
+    let loaded = tenant.port().load(&named("custom_metric"), &append(), pages(vec![page(&metric, &rows)])).await;
+    assert_eq!(loaded.unwrap().rejected, []);
+    hold("planhat_custom_metric.txt", &requests(&tenant.twin, &[]));
+}
+
+/// A company may be named in four ways; it is looked up once for all of them, by the lean list.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_requests_of_references() {
+    let tenant = tenant().await;
+    let platform = tenant.port();
+    let id = company(platform, "c").await.as_str().to_owned();
+    let source = change(Action::Update, "c", &[("sourceId", text("s"))]);
+    write(platform, &WriteAsk { op: new_op(), ..ask("company") }, &[source]).await;
+    enduser(platform, "before", "b@x.com", "c").await;
+    tenant.twin.forget_requests();
+    let ways = ["c".to_owned(), "extid-c".to_owned(), "srcid-s".to_owned(), id.clone()];
+    let people: Vec<Change> = ways
+        .iter()
+        .enumerate()
+        .map(|(at, way)| {
+            let email = text(&format!("p{at}@x.com"));
+            change(Action::Create, &format!("p{at}"), &[("email", email), ("companyId", text(way))])
+        })
+        .collect();
+    let again = tenant.again(json!({}));
+    write(&*again, &WriteAsk { op: new_op(), ..ask("enduser") }, &people).await;
+    hold("planhat_references.txt", &requests(&tenant.twin, &[id]));
+    let lean = tenant.twin.requests().iter().filter(|seen| seen.target.starts_with("/leancompanies")).count();
+    assert_eq!(lean, 1, "{:?}", tenant.twin.requests().iter().map(|seen| seen.target.clone()).collect::<Vec<_>>());
 }

@@ -59,6 +59,6 @@ pub fn connect(url: &str, settings: Json) -> Arc<dyn Platform> {
     for (key, value) in settings.as_object().expect("settings") {
         config[key] = value.clone();
     }
-    let context = OpenContext { project_dir: PathBuf::from("."), name: "crm".to_owned() };
+    let context = OpenContext { project_dir: PathBuf::from("."), name: "crm".to_owned(), ..OpenContext::default() };
     open("planhat", &config, &context).expect("a connection")
 }

@@ -352,6 +352,22 @@ async fn check_names_what_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_thousand_records_are_one_call_and_more_are_refused_by_planhat() {
+    let tenant = tenant().await;
+    let platform = tenant.port();
+    assert_eq!(platform.abilities(&named("company")).max_batch, 5_000);
+    let many = |count: usize| -> Vec<Change> {
+        (0..count).map(|n| change(Action::Create, &format!("k{n}"), &[("name", text("N"))])).collect()
+    };
+    tenant.twin.forget_requests();
+    let outcomes = write(platform, &WriteAsk { op: new_op(), ..ask("company") }, &many(5_000)).await;
+    outcomes.iter().for_each(|outcome| drop(applied(outcome)));
+    assert_eq!(tenant.twin.requests().iter().filter(|seen| seen.method == "PUT").count(), 1);
+    let over = platform.write(&WriteAsk { op: new_op(), ..ask("company") }, &many(5_001)).await;
+    assert_eq!(over.expect_err("too many").kind, tidegate_model::ErrorKind::BadRequest);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tickets_without_an_email_are_refused_before_they_vanish() {
     let tenant = tenant().await;
     let platform = tenant.port();
