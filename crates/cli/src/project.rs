@@ -14,8 +14,7 @@ use crate::app::{App, Failure};
 const DEFAULT_STATE: &str = "sqlite:.tidegate/state.db";
 
 /// Types of connections that the file format knows and this build cannot open yet.
-const LATER: &[(&str, Side)] =
-    &[("duckdb", Side::Warehouse), ("adbc", Side::Warehouse), ("batch", Side::Platform), ("http", Side::Platform)];
+const LATER: &[(&str, Side)] = &[("duckdb", Side::Warehouse), ("adbc", Side::Warehouse)];
 
 /// The types of connections, with the settings of those that this build can open.
 pub fn kinds() -> Vec<KindInfo> {

@@ -206,6 +206,14 @@ impl Workshop {
         tidegate_warehouses::login(&connection.kind, &self.settings(connection)?, &context)?.ok_or_else(by_itself)
     }
 
+    fn platform_context(&self, name: &str) -> tidegate_platforms::OpenContext {
+        tidegate_platforms::OpenContext {
+            project_dir: self.root.clone(),
+            name: name.to_owned(),
+            private_targets: self.project.serve.private_targets.clone(),
+        }
+    }
+
     /// An open platform.
     pub async fn platform(&self, name: &str) -> Result<Arc<dyn Platform>> {
         self.refuse_if_off(name).await?;
@@ -214,7 +222,7 @@ impl Workshop {
             return Ok(Arc::clone(platform));
         }
         let connection = self.usable(name, Side::Platform)?;
-        let context = tidegate_platforms::OpenContext { project_dir: self.root.clone(), name: name.to_owned() };
+        let context = self.platform_context(name);
         let platform = tidegate_platforms::open(&connection.kind, &self.settings(connection)?, &context)?;
         open.insert(name.to_owned(), Arc::clone(&platform));
         Ok(platform)
@@ -232,7 +240,7 @@ impl Workshop {
             return Err(Error::config(format!("the connection {name} is switched off (`enabled: false`)"))
                 .hint(format!("set `enabled: true` in {}", connection.file)));
         }
-        let context = tidegate_platforms::OpenContext { project_dir: self.root.clone(), name: name.to_owned() };
+        let context = self.platform_context(name);
         tidegate_platforms::hub::from_config(&self.settings(connection)?, &context)
     }
 

@@ -7,8 +7,12 @@ mod batch;
 mod bench;
 #[path = "twins/client.rs"]
 mod client;
+#[path = "../../platforms/tests/http/desk.rs"]
+mod desk;
 #[path = "twins/faults.rs"]
 mod faults;
+#[path = "twins/http.rs"]
+mod http;
 #[path = "twins/lab.rs"]
 mod lab;
 #[path = "twins/rehearse.rs"]

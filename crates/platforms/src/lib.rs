@@ -2,6 +2,8 @@
 //! [`list`]; nothing else in the tree says its name. Connectors classify; they never retry, log a failure or decide.
 
 pub mod batch;
+mod conditions;
+pub mod http;
 pub mod hub;
 pub mod list;
 pub mod planhat;

@@ -7,12 +7,14 @@ use tidegate_model::ports::Platform;
 use tidegate_model::{Error, Result};
 
 /// What a connector is told besides its configuration.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct OpenContext {
     /// The project's folder; relative paths start here.
     pub project_dir: PathBuf,
     /// The connection's name.
     pub name: String,
+    /// Hosts inside the network that an address of the user's own may lead to (`serve.private_targets`).
+    pub private_targets: Vec<String>,
 }
 
 /// One kind of platform.
@@ -29,6 +31,7 @@ pub struct Connector {
 pub const LIST: &[Connector] = &[
     Connector { kind: "hub", schema: crate::hub::config_schema, open: crate::hub::open_platform },
     Connector { kind: "planhat", schema: crate::planhat::config_schema, open: crate::planhat::open_platform },
+    Connector { kind: "http", schema: crate::http::config_schema, open: crate::http::open_platform },
     Connector { kind: "batch", schema: crate::batch::config_schema, open: crate::batch::open_platform },
 ];
 

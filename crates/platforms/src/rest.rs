@@ -8,6 +8,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use tidegate_model::{Error, ErrorKind, Result};
 use tidegate_net::http::Http;
+use tidegate_net::targets::Targets;
 
 /// A call that takes longer is given up: it ends before a lease of 60 s does.
 const CALL_MAX: Duration = Duration::from_secs(50);
@@ -43,7 +44,12 @@ impl Answer {
 
 /// The client of a connector.
 pub fn client() -> Result<Client> {
-    Http { read_timeout: CALL_MAX, ..Http::default() }.client()
+    client_to(None)
+}
+
+/// The client of a connector whose addresses are its user's own: where it may go by a name.
+pub fn client_to(targets: Option<Targets>) -> Result<Client> {
+    Http { read_timeout: CALL_MAX, targets, ..Http::default() }.client()
 }
 
 /// Makes one call. `what` names it in messages.
@@ -82,6 +88,10 @@ fn failed(error: &reqwest::Error, what: &str) -> Error {
     let mut cause = error.source();
     let mut words = String::new();
     while let Some(inner) = cause {
+        // A name that leads where we do not go: trying again would not help.
+        if let Some(ours) = inner.downcast_ref::<Error>() {
+            return ours.clone().at(what);
+        }
         words = inner.to_string();
         cause = inner.source();
     }

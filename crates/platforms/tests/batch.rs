@@ -31,7 +31,11 @@ fn connect(url: &str, settings: &Json) -> Result<Arc<dyn Platform>, tidegate_mod
     for (key, value) in settings.as_object().unwrap() {
         config[key] = value.clone();
     }
-    open("batch", &config, &OpenContext { project_dir: PathBuf::from("."), name: "cep".to_owned() })
+    open(
+        "batch",
+        &config,
+        &OpenContext { project_dir: PathBuf::from("."), name: "cep".to_owned(), ..OpenContext::default() },
+    )
 }
 
 async fn lab(knobs: Knobs, settings: Json) -> Lab {

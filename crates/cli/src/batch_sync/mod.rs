@@ -150,7 +150,11 @@ impl Job {
         if let Some(url) = Process.variable(URL_VARIABLE) {
             config["url"] = json!(url);
         }
-        let context = tidegate_platforms::OpenContext { project_dir: PathBuf::from("/"), name: "Batch".to_owned() };
+        let context = tidegate_platforms::OpenContext {
+            project_dir: PathBuf::from("/"),
+            name: "Batch".to_owned(),
+            ..Default::default()
+        };
         let platform = tidegate_platforms::open("batch", &config, &context).map_err(one)?;
         let model = platform.model(&ModelName(PROFILE.to_owned())).await.map_err(one)?;
         let source = Source::Relation(stream.clone());

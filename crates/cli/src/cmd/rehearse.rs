@@ -123,8 +123,11 @@ fn connect(shop: &Workshop, kind: Kind, url: &str, sync: &Sync) -> Result<Arc<dy
     for (key, value) in kind.settings(url) {
         settings[key] = json!(value);
     }
-    let context =
-        tidegate_platforms::OpenContext { project_dir: shop.root.clone(), name: sync.platform_connection.clone() };
+    let context = tidegate_platforms::OpenContext {
+        project_dir: shop.root.clone(),
+        name: sync.platform_connection.clone(),
+        ..Default::default()
+    };
     tidegate_platforms::open(&connection.kind, &settings, &context)
 }
 

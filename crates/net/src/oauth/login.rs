@@ -215,27 +215,9 @@ impl Login {
     }
 
     async fn call(&self, http: &reqwest::Client, form: Vec<(String, String)>, doing: &str) -> Result<Tokens> {
-        let fail = |error: &reqwest::Error| {
-            let why = if error.is_timeout() { "no answer in time" } else { "no answer" };
-            let host = reqwest::Url::parse(&self.client.token_url).ok();
-            let host = host.as_ref().and_then(|url| url.host_str()).unwrap_or("the service").to_owned();
-            Error::new(ErrorKind::Unavailable, format!("{doing}: {why} from {host}"))
-                .hint("check the way there: proxy, firewall")
-        };
-        let mut body = reqwest::Url::parse("http://form/").map_err(|error| Error::internal("a form").cause(error))?;
-        body.query_pairs_mut().extend_pairs(&form);
-        let mut request = http.post(&self.client.token_url).timeout(CALL_MAX);
-        if self.client.proof == super::Proof::Basic
-            && let Some(secret) = &self.client.client_secret
-        {
-            request = request.basic_auth(&self.client.client_id, Some(secret.expose()));
-        }
-        let request = request
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(body.query().unwrap_or_default().to_owned());
-        let response = request.send().await.map_err(|error| fail(&error))?;
-        let status = response.status().as_u16();
-        let bytes = response.bytes().await.map_err(|error| fail(&error))?;
+        let basic = (self.client.proof == super::Proof::Basic).then_some(self.client.client_secret.as_ref()).flatten();
+        let basic = basic.map(|secret| (self.client.client_id.as_str(), secret));
+        let (status, bytes) = post(http, &self.client.token_url, basic, &form, doing).await?;
         read(status, &bytes, doing)
     }
 
@@ -275,6 +257,36 @@ impl Login {
             serde_json::to_string(kept).map_err(|error| Error::internal("tokens cannot be written").cause(error))?;
         self.vault.put(&Self::kept_as(&self.connection), &Secret::new(text)).await
     }
+}
+
+/// Posts a form, with id and secret in the header where they go there: the status and the body of the answer.
+pub(super) async fn post(
+    http: &reqwest::Client,
+    url: &str,
+    basic: Option<(&str, &Secret)>,
+    form: &[(String, String)],
+    doing: &str,
+) -> Result<(u16, Vec<u8>)> {
+    let fail = |error: &reqwest::Error| {
+        let why = if error.is_timeout() { "no answer in time" } else { "no answer" };
+        let host = reqwest::Url::parse(url).ok();
+        let host = host.as_ref().and_then(|url| url.host_str()).unwrap_or("the service").to_owned();
+        Error::new(ErrorKind::Unavailable, format!("{doing}: {why} from {host}"))
+            .hint("check the way there: proxy, firewall")
+    };
+    let mut body = reqwest::Url::parse("http://form/").map_err(|error| Error::internal("a form").cause(error))?;
+    body.query_pairs_mut().extend_pairs(form);
+    let mut request = http.post(url).timeout(CALL_MAX);
+    if let Some((id, secret)) = basic {
+        request = request.basic_auth(id, Some(secret.expose()));
+    }
+    let request = request
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(body.query().unwrap_or_default().to_owned());
+    let response = request.send().await.map_err(|error| fail(&error))?;
+    let status = response.status().as_u16();
+    let bytes = response.bytes().await.map_err(|error| fail(&error))?;
+    Ok((status, bytes.into()))
 }
 
 fn now_s() -> u64 {

@@ -178,14 +178,7 @@ fn exact(text: &str) -> Option<Decimal> {
     Decimal::parse(text)
 }
 
-/// The instant of an ISO text; one without a time is midnight UTC.
-pub(super) fn instant(text: &str) -> Option<i64> {
-    if let Ok(time) = text.parse::<jiff::Timestamp>() {
-        return Some(time.as_microsecond());
-    }
-    let days = time::parse_date(text).ok()?;
-    Some(i64::from(days) * 86_400_000_000)
-}
+pub(super) use crate::conditions::instant;
 
 fn date(text: &str) -> Option<i32> {
     if let Ok(days) = time::parse_date(text) {

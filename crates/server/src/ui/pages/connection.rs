@@ -112,7 +112,7 @@ fn whole(
             @if visit.edits() {
                 form method="post" action={ "/connections/" (path) } { (settings_form(visit, kind, given)) button.main-act name="step" value="look" { "Check the change" } }
             } @else {
-                dl.facts { @for (path, value) in given { dt { (path) } dd { code { (value) } } } }
+                dl.facts { @for (path, value) in given.iter().filter(|(path, _)| !given.keys().any(|other| other.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with('.')))) { dt { (path) } dd { code { (value) } } } }
             }
         }
     }

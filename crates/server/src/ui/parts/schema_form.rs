@@ -187,6 +187,10 @@ pub(in crate::ui) fn flat(json: &Json) -> Settings {
 fn flatten(json: &Json, prefix: &str, out: &mut Settings) {
     match json {
         Json::Object(map) => {
+            // As a whole too: a mapping that has no fields of its own in the form is written as JSON.
+            if !prefix.is_empty() {
+                out.insert(prefix.to_owned(), json.to_string());
+            }
             for (name, below) in map {
                 flatten(below, &joined(prefix, name), out);
             }
@@ -234,12 +238,27 @@ fn read_one(root: &Json, schema: &Json, name: &str, path: &str, given: &Settings
                 number.map_err(|_| Error::config(format!("`{path}`: `{text}` is no number")).hint("write digits"))?,
             ))
         }
+        (Kind::Json, Some(text)) if is_plain(text) && takes_text(root, schema) => Some(Json::from(text)),
         (Kind::Json, Some(text)) => Some(serde_json::from_str(text).map_err(|error| {
             Error::config(format!("`{path}` is no JSON: {error}"))
                 .hint("write it as in [\"a\", \"b\"] or {\"name\": \"value\"}")
         })?),
         (Kind::Text | Kind::Secret | Kind::Choice(_), Some(text)) => Some(Json::from(text)),
     })
+}
+
+/// Whether a text is no JSON and not meant to be: an address, a word, a variable in `{{…}}`.
+fn is_plain(text: &str) -> bool {
+    text.starts_with("{{") || (!text.starts_with(['{', '[', '"']) && serde_json::from_str::<Json>(text).is_err())
+}
+
+/// Whether a setting that may be several things may be a text.
+fn takes_text(root: &Json, schema: &Json) -> bool {
+    let schema = follow(root, schema);
+    match schema.get("anyOf").and_then(Json::as_array) {
+        Some(several) => several.iter().any(|one| has_type(one, "string")),
+        None => schema.get("type").is_none(),
+    }
 }
 
 #[cfg(test)]
@@ -281,6 +300,30 @@ mod tests {
             text.contains("Its &lt;name&gt;.") && text.contains("value=\"secret:pw\"") && text.contains("secret:NAME")
         );
         assert!(!fields(&schema, &schema, "", &given(&[])).into_string().contains("auth.password"), "chosen first");
+    }
+
+    #[test]
+    fn what_may_be_a_text_or_json_is_read_as_what_it_looks_like() {
+        let schema = json!({ "properties": {
+            "url": { "anyOf": [{ "type": "string" }, { "type": "object", "properties": { "create": { "type": "string" } } }] },
+            "body": true,
+        } });
+        let read_one = |text: &str, name: &str| {
+            read(&schema, &schema, "", &given(&[(name, text)]))
+                .map(|map| map[name].clone())
+                .map_err(|error| error.message)
+        };
+        assert_eq!(read_one("https://x/{{key}}", "url"), Ok(json!("https://x/{{key}}")));
+        assert_eq!(read_one("{\"create\": \"https://x\"}", "url"), Ok(json!({ "create": "https://x" })));
+        assert_eq!(read_one("{{record}}", "body"), Ok(json!("{{record}}")));
+        assert_eq!(read_one("{\"a\": \"{{key}}\"}", "body"), Ok(json!({ "a": "{{key}}" })));
+        assert!(read_one("{\"a\": }", "body").is_err());
+        let shown = flat(&json!({ "url": { "create": "https://x" } }));
+        assert_eq!(
+            shown.get("url").map(String::as_str),
+            Some("{\"create\":\"https://x\"}"),
+            "an object is shown as a whole"
+        );
     }
 
     #[test]
