@@ -125,7 +125,7 @@ def batch(tidegate, folder, name, seconds):
 
 def planhat(tidegate, folder, seconds):
     door = DOORS["planhat"]
-    knobs = write(folder, "knobs.json", json.dumps({"latency_ms": LATENCY * 1000}))
+    knobs = write(folder, "knobs.json", json.dumps({"latency_ms": round(LATENCY * 1000)}))
     command = [tidegate, "sandbox", "planhat", "--listen", "127.0.0.1:0", "--knobs", knobs, "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         try:
