@@ -12,6 +12,8 @@ mod attacks;
 mod bench;
 #[path = "api/crew.rs"]
 mod crew;
+#[path = "api/exports.rs"]
+mod exports;
 #[path = "api/files.rs"]
 mod files;
 #[path = "api/fleet.rs"]

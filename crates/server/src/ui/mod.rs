@@ -5,6 +5,7 @@
 mod assets;
 mod chart;
 mod pages;
+mod parquet;
 mod parts;
 mod visit;
 mod yaml;

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use axum::extract::{Query, State};
+use axum::http::HeaderName;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
@@ -72,7 +73,7 @@ pub(super) async fn page(State(api): State<Api>, visit: Visit, Query(mut asked):
         ("field", &asked.field),
         ("equals", &asked.equals),
     ];
-    let acts = html! { a.button href=(link("/hub.csv", &pairs)) download { "Export as CSV" } };
+    let acts = html! { a.button href=(link("/hub.csv", &pairs)) download { "Export as CSV" } a.button href=(link("/hub.parquet", &pairs)) download { "Parquet" } };
     let body = html! {
         (head(&[], "Hub", html! { "What " code { (asked.connection) } " holds." }, acts))
         (tabs(&asked, &hubs, &models))
@@ -194,13 +195,26 @@ pub(super) async fn csv(
     let text = written(&records);
     tracing::debug!(model = asked.model, records = %grouped(records.len() as u64), "records were exported");
     drop(api);
-    let safe: String =
-        asked.model.chars().map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' }).collect();
-    let headers = [
-        (CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
-        (CONTENT_DISPOSITION, format!("attachment; filename=\"{safe}.csv\"")),
-    ];
-    Ok((headers, text).into_response())
+    Ok((as_file(&asked.model, "csv", "text/csv; charset=utf-8"), text).into_response())
+}
+
+/// The same as Parquet.
+pub(super) async fn parquet(visit: Visit, Query(asked): Query<Asked>) -> std::result::Result<Response, Failed> {
+    let records = all(&visit, &asked).await?;
+    let mut names = columns(&records);
+    if names.is_empty() {
+        // A file without columns is none.
+        names.push("_id".to_owned());
+    }
+    let bytes = crate::ui::parquet::file(&names, &records, cell);
+    Ok((as_file(&asked.model, "parquet", "application/vnd.apache.parquet"), bytes).into_response())
+}
+
+/// The headers of a file to keep.
+fn as_file(model: &str, ending: &str, kind: &str) -> [(HeaderName, String); 2] {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' };
+    let name: String = model.chars().map(safe).collect();
+    [(CONTENT_TYPE, kind.to_owned()), (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}.{ending}\""))]
 }
 
 async fn all(visit: &Visit, asked: &Asked) -> Result<Vec<Json>> {
