@@ -21,6 +21,7 @@ impl Endpoint {
                         out.push(Finding::critical("connect", error.to_string(), error.hint.unwrap_or_default()));
                     }
                 }
+                Need::Follow { .. } => {}
                 Need::Read { columns, .. } => self.readable(columns, &mut out),
                 Need::Write { columns, mode, .. } => self.writable(columns, *mode, reads, &mut out),
             }
