@@ -11,6 +11,8 @@ mod bad_input;
 mod bench;
 #[path = "e2e/bigquery.rs"]
 mod bigquery;
+#[path = "e2e/bigquery_demo.rs"]
+mod bigquery_demo;
 #[path = "e2e/bigquery_logins.rs"]
 mod bigquery_logins;
 #[path = "e2e/changes.rs"]

@@ -5,6 +5,10 @@
 
 #[path = "shared/account.rs"]
 mod account;
+#[path = "kill/bigquery.rs"]
+mod bigquery;
+#[path = "shared/lake.rs"]
+mod lake;
 #[path = "kill/stream.rs"]
 mod stream;
 #[path = "kill/world.rs"]
