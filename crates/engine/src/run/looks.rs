@@ -120,20 +120,46 @@ impl<'a> Looks<'a> {
         let asked = pending.iter().filter(|p| self.looked_up(p.warehouse.as_ref()));
         let asked: Vec<Key> = asked.map(|pending| pending.key.clone()).collect();
         let warehouse = read_warehouse(ctx, &asked).await?;
-        let mut refs = Vec::new();
-        for (pending, record) in pending.iter().zip(&records) {
-            let remote = record.as_ref().and_then(|record| record.entry.remote.clone());
-            let missing = self.confirm_platform && pending.platform == Some(Seen::Absent) && remote.is_some();
-            if pending.platform.is_none() || missing {
-                refs.push(remote.map_or_else(|| RecordRef::Key(pending.key.clone()), RecordRef::Remote));
-            }
-        }
-        let platform = read_platform(ctx, &refs).await?;
+        let platform = self.platform(&pending, &records).await?;
         let mut found = Vec::with_capacity(pending.len());
         for (pending, record) in pending.into_iter().zip(records) {
             found.push(self.one(pending, record, &warehouse, &platform)?);
         }
         self.rekeyed(&mut found).await?;
+        Ok(found)
+    }
+
+    /// What the platform has of those that it has to be asked for: by their link, and where nothing is left of that, by
+    /// their key, which a record that was made anew may have.
+    async fn platform(&self, pending: &[Pending], records: &[Option<LedgerRecord>]) -> Result<ByRef> {
+        let mut refs = Vec::new();
+        let mut linked: Vec<(RemoteId, &Key)> = Vec::new();
+        for (pending, record) in pending.iter().zip(records) {
+            let remote = record.as_ref().and_then(|record| record.entry.remote.clone());
+            let missing = self.confirm_platform && pending.platform == Some(Seen::Absent) && remote.is_some();
+            if pending.platform.is_some() && !missing {
+                continue;
+            }
+            match remote {
+                Some(remote) => {
+                    refs.push(RecordRef::Remote(remote.clone()));
+                    linked.push((remote, &pending.key));
+                }
+                None => refs.push(RecordRef::Key(pending.key.clone())),
+            }
+        }
+        let by_key = |(_, key): &(RemoteId, &Key)| RecordRef::Key((*key).clone());
+        if !self.ctx.abilities.fetch {
+            // It is read as a whole, so once has to do.
+            refs.extend(linked.iter().map(by_key));
+            return read_platform(self.ctx, &refs).await;
+        }
+        let mut found = read_platform(self.ctx, &refs).await?;
+        linked.retain(|(remote, _)| !found.by_remote.contains_key(remote));
+        let anew: Vec<RecordRef> = linked.iter().map(by_key).collect();
+        let anew = read_platform(self.ctx, &anew).await?;
+        found.by_remote.extend(anew.by_remote);
+        found.by_key.extend(anew.by_key);
         Ok(found)
     }
 

@@ -176,3 +176,18 @@ fn rekeyed_on_the_platform_is_held_and_neither_deleted_nor_created() {
     bench.quiet();
     assert!(bench.conflicts().is_empty(), "{:?}", bench.conflicts());
 }
+
+#[test]
+fn a_record_made_anew_under_another_id_while_its_row_is_gone_stays_held() {
+    let mut bench = linked(Deletes::Ignore, DeleteConflict::Edit);
+    bench.warehouse.delete("a");
+    bench.platform.delete("a");
+    bench.platform.insert("a", &[("name", text("anew"))]);
+    bench.ok();
+    // The next runs look it up by its link, which leads nowhere; its key does.
+    for _ in 0..2 {
+        bench.world.pass(60_000);
+        bench.ok();
+        assert_eq!(bench.flags("a"), Some(flags::GONE_WAREHOUSE));
+    }
+}
