@@ -17,7 +17,7 @@ use google_cloud_gax::error::rpc::Code;
 use google_cloud_gax::retry_policy::{NeverRetry, RetryPolicyExt};
 use tidegate_model::page::{Page, PageStream, Pages};
 use tidegate_model::{Error, ErrorKind, Result};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use super::config::Storage;
@@ -28,8 +28,9 @@ use crate::cut::cut;
 
 /// Streams of one read: enough to keep two cores decoding.
 const STREAMS_MAX: i32 = 4;
-/// Messages that wait to be decoded, per stream: a slow consumer holds no more. BigQuery sends some megabytes each.
-const WAITING_MAX: usize = 1;
+/// Messages of all streams that are under way at once, from being asked for until their last page is handed out: a slow
+/// consumer holds no more. BigQuery sends some megabytes each.
+const MESSAGES_MAX: usize = 3;
 /// Times that a stream is taken up again without a row in between.
 const RESUMED_MAX: u32 = 5;
 /// Longest wait for a session.
@@ -114,11 +115,12 @@ pub(super) async fn pages(
         }
     };
     let (sender, pages) = mpsc::channel(1);
+    let room = Arc::new(Semaphore::new(MESSAGES_MAX));
     let mut tasks = JoinSet::new();
     for stream in session.streams {
         let client = server.reader.get().map(|reader| reader.0.clone());
         let header = session.header.clone();
-        tasks.spawn(one_stream(plan.clone(), client, stream, header, sender.clone()));
+        tasks.spawn(one_stream(plan.clone(), client, stream, header, (sender.clone(), room.clone())));
     }
     drop(sender);
     Ok(Box::new(Reading { pages, _tasks: tasks, plan, promised: answer.total, received: 0 }))
@@ -233,16 +235,17 @@ async fn one_stream(
     client: Option<Read>,
     stream: String,
     header: Bytes,
-    sender: mpsc::Sender<Result<Page>>,
+    (sender, room): (mpsc::Sender<Result<Page>>, Arc<Semaphore>),
 ) {
     let Some(client) = client else { return };
-    let (raw, mut messages) = mpsc::channel::<Result<Bytes>>(WAITING_MAX);
+    let (raw, mut messages) = mpsc::channel::<(Result<Bytes>, OwnedSemaphorePermit)>(MESSAGES_MAX);
     let silent = plan.clone();
     let mut fetching = JoinSet::new();
     fetching.spawn(async move {
         let policy = RetryableErrors.with_attempt_limit(RESUMED_MAX);
         let mut rows = client.read_rows().set_read_stream(stream).into_reader().with_retry_policy(policy);
-        loop {
+        // The semaphore is never closed; were it, the rows that lack would be told.
+        while let Ok(place) = room.clone().acquire_owned().await {
             let message = match tokio::time::timeout(SILENCE, rows.next()).await {
                 Ok(Some(Ok(message))) => Ok(batch_of(message)),
                 Ok(Some(Err(error))) => Err(failed(&error, &silent.doing)),
@@ -250,12 +253,12 @@ async fn one_stream(
                 Err(_) => Err(silent.damaged("a stream fell silent")),
             };
             let last = message.is_err();
-            if raw.send(message).await.is_err() || last {
+            if raw.send((message, place)).await.is_err() || last {
                 return;
             }
         }
     });
-    while let Some(message) = messages.recv().await {
+    while let Some((message, _place)) = messages.recv().await {
         let pages = match message {
             Ok(bytes) => decode(&plan, &header, bytes).await,
             Err(error) => Err(error),
