@@ -50,14 +50,16 @@ fn a_past(dice: &World, sync: &mut Sync) -> Option<Keeps> {
     let named = if stream { Changes::Stream } else { Changes::Tracking };
     (sync.changes, sync.cursor) = (if dice.chance(300) { Changes::Auto } else { named }, None);
     let lag = one_of(dice, &[1, 1, 60_000_000]);
+    let overlap = one_of(dice, &[0, 0, 600_000_000]);
     Some(Keeps {
         tracking: !stream,
         stream,
         time_travel: dice.chance(500),
         lag,
-        overlap: one_of(dice, &[0, 0, 600_000_000]),
-        // A row that comes and goes within the lag of a full read that is not pinned is a gap that the docs name.
-        shows_passing: lag > 1 || dice.chance(500),
+        overlap,
+        // A row that comes and goes within the lag of a full read that is not pinned is a gap that the docs name. Where
+        // windows reach further back than asked, one that came there and went in what was asked has to show.
+        shows_passing: lag > 1 || overlap > 0 || dice.chance(500),
         gate: dice.chance(700),
     })
 }

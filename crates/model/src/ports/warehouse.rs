@@ -84,7 +84,8 @@ pub enum ReadMode {
     /// column. A row that was changed shows as it stood at `to`; one that left, or whose key became another, shows under
     /// its old key with `DELETED` true and whatever else is known of it. A key may show both: what is not deleted counts.
     /// A row that came and went within the window shows as deleted or not at all. The window may reach further back
-    /// than asked (never less far), so that a row may show that did not change. Reading it again gives the same.
+    /// than asked (never less far), so that a row may show that did not change; one that came before what was asked and
+    /// went within it shows as deleted then too. Reading it again gives the same.
     /// Expired history is `HistoryGone`: only a full read helps.
     Changes {
         /// The key column.
