@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 
+import bigquery
 import peers
 import snowflake
 
@@ -46,7 +47,7 @@ def measured(command, **options):
 class Bench:
     def __init__(self, binary, rows, folder, peers):
         self.binary, self.rows, self.folder, self.peers, self.over = binary, rows, folder, peers, 0
-        self.reader = os.path.join(os.path.dirname(binary), "examples", "snowflake_read")
+        self.examples = os.path.join(os.path.dirname(binary), "examples")
 
     def tidegate(self, project, *arguments, ok=(0,)):
         seconds, peak, code, out, err = measured([self.binary, "--project", project, *arguments])
@@ -305,6 +306,14 @@ def cold_start(bench):
     bench.report("CLI cold start (median of 20) against 50 ms", sorted(times)[10], 0.05, 1.0)
 
 
+def bigquery_read(bench):
+    bigquery.read(bench, measured)
+
+
+def bigquery_slow(bench):
+    bigquery.slow(bench, measured)
+
+
 def snowflake_read(bench):
     snowflake.read(bench, measured)
 
@@ -314,7 +323,7 @@ def snowflake_slow(bench):
 
 
 ALL = {"cold_start": cold_start, "companies": companies, "growth": growth, "usage_sqlite": usage_sqlite, "usage_postgres": usage_postgres,
-       "snowflake_read": snowflake_read, "snowflake_slow": snowflake_slow}
+       "snowflake_read": snowflake_read, "snowflake_slow": snowflake_slow, "bigquery_read": bigquery_read, "bigquery_slow": bigquery_slow}
 # Only by name: at the default size it needs 8 GB of disk and a quarter of an hour.
 LARGE = {"growth"}
 

@@ -14,7 +14,7 @@ class Mock:
     """A mock that serves so many rows, in a process of its own."""
 
     def __init__(self, bench, rows):
-        self.program = bench.reader
+        self.program = os.path.join(bench.examples, "snowflake_read")
         port = os.path.join(bench.folder, f"snowflake-{rows}.port")
         self.process = subprocess.Popen([self.program, "serve", port, str(rows)])
         while not (os.path.exists(port) and open(port).read()):

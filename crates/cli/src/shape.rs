@@ -92,6 +92,11 @@ pub fn summary(sync: &str, summary: &PlanSummary) -> Object {
             inner.put(name, bytes);
         }
     }
+    for (name, is) in [("bytes_least", summary.bytes_least), ("whole_columns", summary.whole_columns)] {
+        if is {
+            inner.put(name, true);
+        }
+    }
     let mut line = Object::default();
     line.nest("summary", inner);
     line

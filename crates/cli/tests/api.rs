@@ -20,8 +20,12 @@ mod files;
 mod fleet;
 #[path = "api/fuzz.rs"]
 mod fuzz;
+#[path = "shared/lake.rs"]
+mod lake;
 #[path = "api/operate.rs"]
 mod operate;
+#[path = "api/prices.rs"]
+mod prices;
 #[path = "api/scale.rs"]
 mod scale;
 #[path = "api/server.rs"]

@@ -128,12 +128,41 @@ pub struct PlanSummary {
     /// What was read for it, in words.
     #[serde(default)]
     pub based_on: String,
+    /// The sync moves whole columns: which of its rows are new only the run finds, so nothing is counted here.
+    #[serde(default)]
+    pub whole_columns: bool,
     /// Bytes that the run's read of the warehouse is billed, where bytes are billed.
     #[serde(default)]
     pub bytes_to_read: Option<u64>,
+    /// That is the least: what the read shows is looked up by key besides, and how much that is only the run finds.
+    #[serde(default)]
+    pub bytes_least: bool,
     /// Bytes that the warehouse billed for this plan.
     #[serde(default)]
     pub bytes_billed: Option<u64>,
+}
+
+impl PlanSummary {
+    /// What the warehouse bills for the run's read, and billed for this plan, in a sentence.
+    pub fn cost(&self) -> Option<String> {
+        let read = size(self.bytes_to_read?);
+        let read = match self.bytes_least {
+            true => format!("at least {read} (what it finds is looked up by key besides)"),
+            false => read,
+        };
+        let plan = self.bytes_billed.map_or_else(String::new, |bytes| format!(", this plan was {}", size(bytes)));
+        Some(format!("the run's read of the warehouse is billed {read}{plan}"))
+    }
+}
+
+/// Bytes as a bill has them.
+pub(crate) fn size(bytes: u64) -> String {
+    const MB: f64 = 1_048_576.0;
+    match bytes as f64 / MB {
+        mb if mb < 10_240.0 => format!("{mb:.1} MB"),
+        mb if mb < 10_485_760.0 => format!("{:.1} GB", mb / 1_024.0),
+        mb => format!("{:.1} TB", mb / 1_048_576.0),
+    }
 }
 
 /// A plan file: what `apply` needs to refuse or to carry out.

@@ -6,12 +6,20 @@
 mod lab;
 #[path = "bigquery/proxy.rs"]
 mod proxy;
+#[path = "bigquery/shaky.rs"]
+mod shaky;
 #[path = "bigquery/wire.rs"]
 mod wire;
 
 mod bigquery {
     mod suite {
         tidegate_testkit::warehouse_suite!(super::super::lab::Emulated::new().await);
+    }
+
+    /// The whole suite again, in a project where every fifth call meets a fault: answers that are lost or late, gateways
+    /// that stumble, quotas that are used up, lines that break.
+    mod faulty {
+        tidegate_testkit::warehouse_suite!(super::super::lab::Emulated::shaky().await);
     }
 
     /// The same rows by REST, for projects where the Storage Read API may not be used.

@@ -20,6 +20,9 @@ const SHOWN_MAX: u64 = 50;
 /// The format of plan files.
 const PLAN_VERSION: u32 = 1;
 
+/// Why a plan has no counts.
+const WHOLE_COLUMNS: &str = "whole columns are moved, and which rows are new only the run finds";
+
 /// Which sync, and where to keep the plan.
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Examples:
@@ -84,6 +87,11 @@ pub fn run(app: &App, args: &Args) -> Ending {
             return Ok(code);
         }
         let summary = planned?;
+        if summary.whole_columns && args.out.is_some() {
+            return Err(Error::config(format!("{}: {WHOLE_COLUMNS}: there is no change to keep in a file", args.sync))
+                .hint("leave `--out` away")
+                .into());
+        }
         if printer.all > printer.shown && !app.out.json {
             app.out.data(&format!("… and {} more; `--json` prints all", printer.all - printer.shown))?;
         }
@@ -123,6 +131,11 @@ pub fn print_summary(out: &Out, sync: &str, summary: &PlanSummary) -> Result<()>
     if out.json {
         return out.json(&shape::summary(sync, summary));
     }
+    if summary.whole_columns {
+        out.data(&format!("{sync}: {WHOLE_COLUMNS}; nothing was written"))?;
+        out.data(&format!("it would be {}", summary.based_on))?;
+        return summary.cost().map_or(Ok(()), |cost| out.data(&cost));
+    }
     let total = summary.books.total();
     out.data(&format!(
         "{sync}: {} to create, {} to update, {} to delete, {} unchanged, {} rejected, {} held, {}",
@@ -145,20 +158,13 @@ pub fn print_summary(out: &Out, sync: &str, summary: &PlanSummary) -> Result<()>
     if !summary.based_on.is_empty() {
         out.data(&format!("found by {}", summary.based_on))?;
     }
-    if let Some(bytes) = summary.bytes_to_read {
-        let billed =
-            summary.bytes_billed.map_or_else(String::new, |bytes| format!(", this plan was {}", megabytes(bytes)));
-        out.data(&format!("the run's read of the warehouse is billed {}{billed}", megabytes(bytes)))?;
+    if let Some(cost) = summary.cost() {
+        out.data(&cost)?;
     }
     for guard in &summary.guards {
         out.data(&format!("guard: {guard} would stop the run"))?;
     }
     Ok(())
-}
-
-/// Bytes as a bill has them.
-fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / f64::from(1 << 20))
 }
 
 /// Writes a plan file that only its owner can read: it holds values of records.

@@ -177,6 +177,12 @@ pub async fn plan_on(shop: &Workshop, name: &str, ask: &PlanAsk) -> Result<PlanA
         calls: summary.calls,
         minutes: summary.minutes,
         quota_share: summary.quota_share,
+        cost: summary.cost(),
+        whole_columns: summary.whole_columns,
+        based_on: summary.based_on,
+        bytes_to_read: summary.bytes_to_read,
+        bytes_least: summary.bytes_least,
+        bytes_billed: summary.bytes_billed,
         guards: summary.guards,
     })
 }

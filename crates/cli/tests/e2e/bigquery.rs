@@ -34,6 +34,18 @@ fields:
   - { warehouse: name, platform: name }
 ";
 
+const REVENUE: &str = "\
+version: 1
+warehouse: { connection: lake, relation: revenue }
+platform:  { connection: crm, model: \"dataset:revenue\" }
+direction: to_platform
+key: { warehouse: invoice_id }
+changes: cursor
+cursor: { column: updated_at, lookback: 10m }
+write: upsert
+fields: all
+";
+
 impl OnBigQuery {
     fn new(what: &str) -> Self {
         let (bench, lake) = (Bench::new(), Lake::new(what));
@@ -131,6 +143,8 @@ fn bigquery_says_its_price_before_and_after_and_keeps_below_the_guard() {
     assert!(told.contains("the run's read of the warehouse is billed 10.0 MB, this plan was 10.0 MB"), "{told}");
     let run = lake.counts(&["run", "companies", "--json"]);
     assert_eq!(run["bytes_billed"], TABLE, "{run}");
+    let log = lake.run(&["logs", run["run"].as_str().expect("an id")]).expect(0).stdout;
+    assert!(log.contains("the warehouse billed 10.0 MB"), "{log}");
     let file = format!("{}maximum_bytes_billed: 1000000\n", lake.lake.connection());
     lake.bench.write("connections/lake.yaml", &file);
     let check = lake.run(&["check"]);
@@ -139,6 +153,89 @@ fn bigquery_says_its_price_before_and_after_and_keeps_below_the_guard() {
     assert_ne!(refused.code, 0);
     let line = refused.json().pop().expect("a run");
     assert_eq!((&line["error"]["code"], &line["bytes_billed"]), (&json!("guard"), &json!(0)), "{line}");
+}
+
+/// What a plan says that a run's reads will be billed is what the run is billed, however the changes are found.
+#[test]
+fn bigquery_foretells_what_a_run_is_billed() {
+    let lake = OnBigQuery::new("foretold");
+    let costs = |sync: &str, tables: u64, least: bool| {
+        let plan = lake.run(&["plan", sync, "--json"]).expect(0).json().pop().expect("a summary");
+        let summary = &plan["summary"];
+        assert_eq!(summary["bytes_to_read"], tables * TABLE, "{plan}");
+        assert_eq!(summary["bytes_least"].as_bool().unwrap_or(false), least, "{plan}");
+        let run = lake.counts(&["run", sync, "--json"]);
+        assert_eq!(run["bytes_billed"], tables * TABLE, "{run}");
+        (plan, run)
+    };
+    lake.sql(
+        "CREATE TABLE companies (company_id STRING, name STRING, phase STRING, arr NUMERIC(12, 2)) OPTIONS (enable_change_history = TRUE)",
+    );
+    lake.sql("INSERT INTO companies VALUES ('C1', 'Acme', NULL, 1), ('C2', 'Beta', NULL, 2)");
+    lake.sql("CREATE TABLE usage_events (event_id INT64, company_id STRING, action STRING, at TIMESTAMP)");
+    lake.sql("INSERT INTO usage_events VALUES (1, 'C1', 'login', TIMESTAMP '2026-01-01 00:00:00+00')");
+    lake.sql("CREATE TABLE revenue (invoice_id STRING, amount NUMERIC(14, 2), updated_at TIMESTAMP)");
+    lake.sql("INSERT INTO revenue VALUES ('I1', 1.25, TIMESTAMP '2026-01-01 00:00:00+00')");
+    lake.bench.write("syncs/companies.yaml", &COMPANIES.replace("direction: both", "direction: to_platform"));
+    let tracking =
+        USAGE.replace("changes: cursor\ncursor: { column: event_id, lookback: 10 }\n", "changes: tracking\n");
+    lake.bench.write("syncs/usage.yaml", &tracking);
+    lake.bench.write("syncs/revenue.yaml", REVENUE);
+
+    costs("companies", 1, false);
+    let (idle, _) = costs("companies", 0, false);
+    assert!(idle["summary"]["based_on"].as_str().is_some_and(|text| text.contains("nothing changed")), "{idle}");
+    lake.sql("UPDATE companies SET name = 'Beta AB' WHERE company_id = 'C2'");
+    // The window, and the rows of its keys as they stand.
+    let (plan, run) = costs("companies", 2, false);
+    assert_eq!((&plan["summary"]["updated"], &run["updated"]), (&json!(1), &json!(1)), "{run}");
+
+    costs("usage", 1, false);
+    lake.sql("INSERT INTO usage_events VALUES (2, 'C2', 'login', TIMESTAMP '2026-01-02 00:00:00+00')");
+    let (plan, run) = costs("usage", 2, true);
+    assert_eq!((&plan["summary"]["whole_columns"], &run["created"]), (&json!(true), &json!(1)), "{run}");
+    let told = lake.run(&["plan", "usage"]).expect(0).stdout;
+    assert!(told.contains("which rows are new only the run finds") && told.contains("is billed 0.0 MB"), "{told}");
+    lake.run(&["plan", "usage", "--out", "plan.json"]).says(&["no change to keep", "--out"]);
+
+    // The greatest cursor, the keys (which may stand twice), the rows; later the rows of the window's keys, too.
+    costs("revenue", 3, false);
+    lake.sql("INSERT INTO revenue VALUES ('I2', 2.5, TIMESTAMP '2026-02-01 00:00:00+00')");
+    let (_, run) = costs("revenue", 4, true);
+    assert_eq!(run["created"], 1, "{run}");
+}
+
+/// A usage key has at most 32 characters; BIGNUMERIC has up to 38 digits.
+#[test]
+fn bigquery_keys_of_usage_have_at_most_32_characters() {
+    let (fits, long) = ("9".repeat(32), format!("1{}", "0".repeat(32)));
+    let kept = |way: &str| {
+        let lake = OnBigQuery::new("keys");
+        lake.sql("CREATE TABLE usage_events (event_id BIGNUMERIC(38), company_id STRING, action STRING, at TIMESTAMP)");
+        for key in ["7", &fits, &long] {
+            lake.sql(&format!(
+                "INSERT INTO usage_events VALUES (BIGNUMERIC '{key}', 'C1', 'login', TIMESTAMP '2026-01-01 00:00:00+00')"
+            ));
+        }
+        let usage = USAGE.replace("changes: cursor\ncursor: { column: event_id, lookback: 10 }\n", way);
+        lake.bench.write("syncs/usage.yaml", &usage);
+        lake.run(&["check", "usage"]).expect(0);
+        let run = lake.run(&["run", "usage", "--json"]).expect(3).json().pop().expect("a run");
+        assert_eq!((&run["read"], &run["created"], &run["rejected"]), (&json!(3), &json!(2), &json!(1)), "{run}");
+        let reject = lake.run(&["rejects", "usage", "--json"]).json().pop().expect("a reject");
+        assert_eq!(reject["rule"], "key_too_long", "{reject}");
+        assert!(reject["reason"].as_str().is_some_and(|why| why.contains("at most 32 characters")), "{reject}");
+        lake
+    };
+    kept("changes: cursor\ncursor: { column: event_id, lookback: 10 }\n");
+    let lake = kept("changes: full\n");
+    // NUMERIC alone has nine decimal places: it is refused, with what to do.
+    lake.sql("CREATE OR REPLACE TABLE usage_events (event_id NUMERIC, company_id STRING, action STRING, at TIMESTAMP)");
+    let check = lake.run(&["check", "usage"]);
+    assert_eq!(check.code, 1, "{}", check.stdout);
+    for text in ["usage_key_not_numeric", "is NUMERIC, and keys of usage are whole numbers", "without decimal places"] {
+        assert!(check.stdout.contains(text), "no {text} in {}", check.stdout);
+    }
 }
 
 /// Rows that are only added need no history: APPENDS tells which came.

@@ -2,12 +2,13 @@
 //!
 //! `source` and `reader` read pages in the right order and judge rows before they are mapped; `work` loads mapped pages
 //! and settles them; `cursor`, `full`, `replace` and `ledger` are the four ways through. `following` feeds `full` and
-//! `ledger` with the rows that a change history shows. `again` tries open rejects.
+//! `ledger` with the rows that a change history shows. `again` tries open rejects. `foretold` tells what would be read.
 
 mod again;
 mod cursor;
 mod doubles;
 mod following;
+mod foretold;
 mod full;
 mod groups;
 mod judge;
@@ -75,6 +76,7 @@ pub(crate) fn refused(ctx: &Ctx) -> Result<()> {
     Way::of(ctx).map(drop)
 }
 
+pub(crate) use foretold::foretold;
 pub(crate) use rows::bad_rows;
 
 /// How rows find their way.

@@ -68,6 +68,8 @@ pub(crate) struct Ctx {
     pub resumed: AtomicBool,
     /// Records that the run is about to write, once that is known.
     pub work: AtomicU64,
+    /// Calls by which rows of the warehouse were looked up by key.
+    pub lookups: AtomicU64,
     /// The part of another process's run that is delivered under this context, and where it is kept.
     pub part: Option<(Arc<dyn Shards>, Shard)>,
     /// When the lease was last known to be ours, microseconds.
@@ -135,6 +137,7 @@ impl Ctx {
             judged,
             resumed: AtomicBool::new(false),
             work: AtomicU64::new(0),
+            lookups: AtomicU64::new(0),
             part: None,
             proved: AtomicI64::new(engine.env.now().0),
             rekeyed,

@@ -46,6 +46,19 @@ impl Read {
     pub fn is_history(&self) -> bool {
         matches!(self, Read::Window { .. } | Read::Outbox { .. } | Read::Nothing)
     }
+
+    /// In words, for who only looks.
+    pub fn words(&self, changes: Changes) -> &'static str {
+        match self {
+            Read::Full { .. } if changes == Changes::Stream => {
+                "a full read of what the stream is on (a plan does not move the stream)"
+            }
+            Read::Full { .. } => "a full read of the warehouse",
+            Read::Cursor => "the warehouse's rows after the cursor",
+            Read::Window { .. } | Read::Outbox { .. } => "the warehouse's changes since the last run",
+            Read::Nothing => "the warehouse's word that nothing changed there since the last run",
+        }
+    }
 }
 
 /// How a run sets out to find changes.

@@ -2,6 +2,7 @@
 //! reconciled.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::Ordering;
 
 use tidegate_model::change::FieldReject;
 use tidegate_model::error::Result;
@@ -62,6 +63,8 @@ pub(crate) struct Looks<'a> {
     /// A window shows only rows inside of it: the keys are looked up in the full table too. One that it says is gone may
     /// be back, or have been one of two rows.
     confirm_warehouse: bool,
+    /// Records that are gathered before they are looked at.
+    gathered: usize,
     /// The ledger has no entry at all: a first run.
     pub ledger_empty: bool,
     pending: Vec<Pending>,
@@ -72,13 +75,15 @@ impl<'a> Looks<'a> {
         let confirm_platform = plan.platform == Reading::Complete && ctx.abilities.fetch;
         let confirm_warehouse = plan.warehouse == Reading::Delta;
         let scanned = plan.platform == Reading::Complete;
+        // Where a look-up costs by the size of the table there are few of them.
+        let gathered = if confirm_warehouse { ctx.job.warehouse.fetch_keys().max(LOOK_ROWS) } else { LOOK_ROWS };
         let pending = Vec::with_capacity(LOOK_ROWS);
-        Self { ctx, confirm_platform, scanned, confirm_warehouse, ledger_empty: false, pending }
+        Self { ctx, confirm_platform, scanned, confirm_warehouse, gathered, ledger_empty: false, pending }
     }
 
     pub async fn push(&mut self, pending: Pending, sink: &mut dyn Taker) -> Result<()> {
         self.pending.push(pending);
-        if self.pending.len() >= LOOK_ROWS {
+        if self.pending.len() >= self.gathered {
             self.flush(sink).await?;
         }
         Ok(())
@@ -89,23 +94,31 @@ impl<'a> Looks<'a> {
             return Ok(());
         }
         let pending = std::mem::take(&mut self.pending);
-        for found in self.complete(pending).await? {
-            match found {
-                Found::Look(look) => sink.look(*look)?,
-                Found::Duplicate(key, copies) => {
-                    let column = &self.ctx.sync.key.warehouse;
-                    let reason = format!("{copies} rows have this key in `{column}`; a key names one record");
-                    let why = FieldReject::record("duplicate_key", reason);
-                    sink.duplicate(key, Target::Platform, why)?;
+        let warehouse = self.warehouse(&pending).await?;
+        let mut pending = pending.into_iter();
+        loop {
+            let part: Vec<Pending> = pending.by_ref().take(LOOK_ROWS).collect();
+            if part.is_empty() {
+                return Ok(());
+            }
+            for found in self.complete(part, &warehouse).await? {
+                match found {
+                    Found::Look(look) => sink.look(*look)?,
+                    Found::Duplicate(key, copies) => {
+                        let column = &self.ctx.sync.key.warehouse;
+                        let reason = format!("{copies} rows have this key in `{column}`; a key names one record");
+                        let why = FieldReject::record("duplicate_key", reason);
+                        sink.duplicate(key, Target::Platform, why)?;
+                    }
                 }
             }
         }
-        Ok(())
     }
 
     /// The looks of these records; keys that several rows claim are left out.
     pub async fn complete_looks(&self, pending: Vec<Pending>) -> Result<Vec<Look>> {
-        let found = self.complete(pending).await?.into_iter();
+        let warehouse = self.warehouse(&pending).await?;
+        let found = self.complete(pending, &warehouse).await?.into_iter();
         Ok(found.filter_map(|found| if let Found::Look(look) = found { Some(*look) } else { None }).collect())
     }
 
@@ -114,16 +127,19 @@ impl<'a> Looks<'a> {
         seen.is_none_or(|seen| self.confirm_warehouse && *seen != Seen::NotRead)
     }
 
-    async fn complete(&self, pending: Vec<Pending>) -> Result<Vec<Found>> {
-        let ctx = self.ctx;
-        let records = self.records(&pending).await?;
+    /// Rows of the warehouse, of those that are read by key.
+    async fn warehouse(&self, pending: &[Pending]) -> Result<InWarehouse> {
         let asked = pending.iter().filter(|p| self.looked_up(p.warehouse.as_ref()));
         let asked: Vec<Key> = asked.map(|pending| pending.key.clone()).collect();
-        let warehouse = read_warehouse(ctx, &asked).await?;
+        read_warehouse(self.ctx, &asked).await
+    }
+
+    async fn complete(&self, pending: Vec<Pending>, warehouse: &InWarehouse) -> Result<Vec<Found>> {
+        let records = self.records(&pending).await?;
         let platform = self.platform(&pending, &records).await?;
         let mut found = Vec::with_capacity(pending.len());
         for (pending, record) in pending.into_iter().zip(records) {
-            found.push(self.one(pending, record, &warehouse, &platform)?);
+            found.push(self.one(pending, record, warehouse, &platform)?);
         }
         self.rekeyed(&mut found).await?;
         Ok(found)
@@ -177,7 +193,7 @@ impl<'a> Looks<'a> {
         &self,
         pending: Pending,
         record: Option<LedgerRecord>,
-        warehouse: &HashMap<Key, (SideRow, u64)>,
+        warehouse: &InWarehouse,
         platform: &ByRef,
     ) -> Result<Found> {
         let Pending { key, warehouse: in_warehouse, platform: on_platform, unknown: _ } = pending;
@@ -280,11 +296,15 @@ enum Found {
 }
 
 /// Rows of the warehouse by key, with how many there are of each.
-pub(crate) async fn read_warehouse(ctx: &Ctx, keys: &[Key]) -> Result<HashMap<Key, (SideRow, u64)>> {
-    let mut found: HashMap<Key, (SideRow, u64)> = HashMap::new();
+pub(crate) type InWarehouse = HashMap<Key, (SideRow, u64)>;
+
+/// Looks rows of the warehouse up by key.
+pub(crate) async fn read_warehouse(ctx: &Ctx, keys: &[Key]) -> Result<InWarehouse> {
+    let mut found = InWarehouse::new();
     if keys.is_empty() {
         return Ok(found);
     }
+    ctx.lookups.fetch_add(1, Ordering::Relaxed);
     let layout = ctx.layout(Target::Warehouse)?;
     let columns = layout.columns();
     let (source, timezone) = (&ctx.sync.source, &ctx.sync.timezone);

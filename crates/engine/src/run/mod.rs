@@ -36,7 +36,7 @@ use tidegate_model::error::{Error, ErrorKind, Result};
 use tidegate_model::ports::{HEARTBEAT_MS, Holder, Lease};
 use tidegate_model::run::{Books, RunError, RunRecord, RunStatus};
 
-use crate::api::{Engine, Job, RunOptions};
+use crate::api::{Engine, Job, RunOptions, size};
 
 use context::Ctx;
 
@@ -159,6 +159,11 @@ impl Engine {
         run.finished_at = Some(self.env.now());
         // Of a connection that other syncs use meanwhile it is what they were billed, too.
         run.bytes_billed = job.warehouse.billed().map(|now| now.saturating_sub(billed.unwrap_or(0)));
+        if let Some(bytes) = run.bytes_billed {
+            let line = format!("the warehouse billed {}", size(bytes));
+            self.listener.log(&run.sync, Some(&id), &line);
+            self.memory.log(&id, run.finished_at.unwrap_or(run.started_at), &line).await?;
+        }
         self.memory.put_run(lease, run).await?;
         Ok(done.unwrap_or_default())
     }

@@ -188,6 +188,10 @@ pub trait Warehouse: Send + Sync {
     /// Rows of these keys, in any order, duplicates among them; keys that are not there are left out.
     async fn fetch(&self, source: &Source, columns: &[String], key: &str, keys: &[Key], timezone: &str)
     -> Result<Page>;
+    /// Most keys that [`Warehouse::fetch`] is best asked for at once: many, where each call costs by the size of the table.
+    fn fetch_keys(&self) -> usize {
+        1_024
+    }
     /// Bytes that a read would be billed, without reading; `None` where nothing is billed by the byte.
     async fn price(&self, _ask: &ReadAsk) -> Result<Option<u64>> {
         Ok(None)

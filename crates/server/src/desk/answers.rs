@@ -214,6 +214,18 @@ pub struct PlanAnswer {
     pub quota_share: Option<f64>,
     /// Guards that would stop it.
     pub guards: Vec<String>,
+    /// What was read for it, in words.
+    pub based_on: String,
+    /// The sync moves whole columns: which of its rows are new only the run finds, so nothing is counted or listed.
+    pub whole_columns: bool,
+    /// Bytes that the warehouse bills for the run's read, where bytes are billed; found by dry runs.
+    pub bytes_to_read: Option<u64>,
+    /// That is the least: what the read shows is looked up by key besides.
+    pub bytes_least: bool,
+    /// Bytes that the warehouse billed for this plan.
+    pub bytes_billed: Option<u64>,
+    /// The same in a sentence.
+    pub cost: Option<String>,
 }
 
 /// A record, or a field of one, that cannot be delivered as it is.

@@ -62,6 +62,16 @@ async fn connect(server: &Server) -> std::result::Result<Option<Finding>, Findin
         )),
         Ok(Err(refusal)) => {
             let error = refusal.error("reach the project");
+            if error.kind == ErrorKind::NotFound {
+                return Err(Finding::critical(
+                    "no_project",
+                    format!("there is no project {project}, or not for this login"),
+                    format!(
+                        "name another `project:` in connections/{}.yaml; `gcloud projects list` shows those of a login",
+                        server.name
+                    ),
+                ));
+            }
             if error.kind != ErrorKind::Forbidden {
                 return Err(of_error(&error));
             }

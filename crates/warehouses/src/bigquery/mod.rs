@@ -123,6 +123,10 @@ impl Warehouse for BigQuery {
         read::fetch(&self.server, source, columns, key, keys).await
     }
 
+    fn fetch_keys(&self) -> usize {
+        read::KEYS_MAX
+    }
+
     fn billed(&self) -> Option<u64> {
         Some(self.server.billed())
     }

@@ -22,8 +22,8 @@ use super::text;
 use crate::builder::{Fault, PageMaker};
 use crate::cell::ColumnView;
 
-/// Keys of one lookup: far below the 10 MB that a request may have.
-const KEYS_MAX: usize = 10_000;
+/// Keys of one lookup: far below the 10 MB that a request may have. Each is billed as the columns of the whole table.
+pub(super) const KEYS_MAX: usize = 10_000;
 /// Text of the keys of one lookup.
 const KEY_BYTES_MAX: usize = 1 << 20;
 

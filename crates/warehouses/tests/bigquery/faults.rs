@@ -106,6 +106,38 @@ async fn records_survive_a_lost_answer() {
     assert_eq!(lab.ask("SELECT SUM(v) FROM t").await.as_deref(), Some("22"));
 }
 
+/// However many records a batch has, BigQuery is given one script with one statement that changes the table: single
+/// statements would be billed the whole table each, and twenty of them fill the table's queue.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_is_one_statement_and_never_one_a_row() {
+    let (lab, proxy, warehouse) = rig().await;
+    lab.run("INSERT INTO t SELECT CONCAT('k', CAST(n AS STRING)), n FROM UNNEST(GENERATE_ARRAY(1, 200)) AS n").await;
+    let changes = |value: i64| {
+        let field = move |value| Fields::from_iter([("v".into(), Value::Int(value))]);
+        let change = move |action, key: String, expect: Option<i64>| Change {
+            key: Key::new(key),
+            remote: None,
+            action,
+            fields: if action == Action::Delete { Fields::new() } else { field(value) },
+            expect: expect.map(field),
+        };
+        let created = (0..100).map(move |n| change(Action::Create, format!("new{n}"), None));
+        let updated = (1..=100).map(move |n| change(Action::Update, format!("k{n}"), Some(n)));
+        let deleted = (101..=150).map(move |n| change(Action::Delete, format!("k{n}"), Some(n)));
+        created.chain(updated).chain(deleted).collect::<Vec<Change>>()
+    };
+    let batch = changes(-1);
+    proxy.scripts();
+    let outcomes = warehouse.write(&lab.relation("t"), "k", &batch, &OpId("many".into()), &fence()).await;
+    let outcomes = outcomes.expect("written");
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Applied { .. })), "{outcomes:?}");
+    let scripts = proxy.scripts();
+    assert_eq!(scripts.len(), 1, "{scripts:?}");
+    assert_eq!(scripts[0].matches("MERGE ").count(), 1, "{}", scripts[0]);
+    assert_eq!(count(&lab).await, "250");
+    assert_eq!(lab.ask("SELECT COUNT(*) FROM t WHERE v = -1").await.as_deref(), Some("200"));
+}
+
 /// What BigQuery refuses is said in our words, with what to do, and nothing is written.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn quotas_and_guards_are_told_apart() {

@@ -11,6 +11,10 @@ use tidegate_model::value::Type;
 use tidegate_testkit::warehouse_suite::Lab;
 use tidegate_warehouses::{OpenContext, open};
 
+use super::proxy::Proxy;
+use super::shaky::Insistent;
+use super::wire;
+
 /// A dataset of the emulator, seen as its owner.
 pub struct Emulated {
     pub rest: String,
@@ -18,7 +22,12 @@ pub struct Emulated {
     pub project: String,
     pub dataset: String,
     http: reqwest::Client,
+    /// Addresses for REST and storage that a connection is given in place of the emulator's own; calls are repeated.
+    ways: Option<[String; 2]>,
 }
+
+/// A line of the Storage Read API breaks after so many bytes of answers, on a bad day.
+const LINE_BYTES: usize = 4 << 20;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -30,6 +39,14 @@ impl Emulated {
     /// Results come by REST.
     pub async fn by_rest() -> Self {
         Self { storage: "none".into(), ..Self::new().await }
+    }
+
+    /// In a project on a bad day.
+    pub async fn shaky() -> Self {
+        let lab = Self::new().await;
+        let rest = Proxy::shaking(&lab).await;
+        let (storage, _) = wire::breaking(&lab.storage, usize::MAX, LINE_BYTES).await;
+        Self { ways: Some([rest, storage]), ..lab }
     }
 
     /// In a project whose clock is ahead of its history.
@@ -45,7 +62,8 @@ impl Emulated {
         let at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros();
         let dataset = format!("lab_{}_{at}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
         let http = tidegate_net::http::Http::default().client().unwrap();
-        let lab = Self { rest: rest.into(), storage: storage.into(), project: project.into(), dataset, http };
+        let lab =
+            Self { rest: rest.into(), storage: storage.into(), project: project.into(), dataset, http, ways: None };
         let body = json!({ "datasetReference": { "projectId": lab.project, "datasetId": lab.dataset } });
         let url = format!("{rest}/bigquery/v2/projects/{}/datasets", lab.project);
         let made = lab.http.post(url).json(&body).send().await.expect("the emulator");
@@ -68,9 +86,10 @@ impl Emulated {
 
     /// The settings of a connection.
     pub fn settings(&self) -> Json {
+        let [rest, storage] = self.ways.as_ref().map_or([&self.rest, &self.storage], |[rest, storage]| [rest, storage]);
         json!({
-            "project": self.project, "dataset": self.dataset, "endpoint": self.rest,
-            "storage_endpoint": self.storage, "auth": { "method": "none" },
+            "project": self.project, "dataset": self.dataset, "endpoint": rest,
+            "storage_endpoint": storage, "auth": { "method": "none" },
         })
     }
 
@@ -94,7 +113,8 @@ impl Emulated {
             name: "lake".into(),
             vault: tidegate_net::oauth::in_memory(),
         };
-        open("bigquery", settings, &context).unwrap()
+        let warehouse = open("bigquery", settings, &context).unwrap();
+        if self.ways.is_some() { Arc::new(Insistent(warehouse)) } else { warehouse }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A proxy before the emulator: it loses answers, says what BigQuery would, and notes what was called.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -47,6 +48,8 @@ pub enum Fault {
     Sabotaged,
     /// It is not carried out: this is the answer.
     Answered(Value),
+    /// The answer comes after a while.
+    Slow,
     /// A query takes longer than its first answer is held back: that one names the job, and no more.
     Later,
 }
@@ -57,15 +60,39 @@ pub struct Proxy {
     http: reqwest::Client,
     faults: Arc<Mutex<Vec<(Call, Fault)>>>,
     seen: Arc<Mutex<Vec<String>>>,
+    /// The scripts of writes.
+    scripts: Arc<Mutex<Vec<String>>>,
+    /// Calls so far, where every fifth meets a fault.
+    shaking: Option<Arc<AtomicUsize>>,
 }
+
+/// What a bad day has in store, in turn.
+const BAD_DAY: [Fault; 5] = [
+    Fault::Lost,
+    Fault::Refused(503, "backendError", "The service is currently unavailable."),
+    Fault::Later,
+    Fault::Refused(403, "rateLimitExceeded", "Exceeded rate limits: too many api requests per user per method"),
+    Fault::Slow,
+];
 
 impl Proxy {
     pub async fn before(lab: &Emulated) -> (Self, String) {
+        Self::start(lab, None).await
+    }
+
+    /// One on a bad day: its address.
+    pub async fn shaking(lab: &Emulated) -> String {
+        Self::start(lab, Some(Arc::default())).await.1
+    }
+
+    async fn start(lab: &Emulated, shaking: Option<Arc<AtomicUsize>>) -> (Self, String) {
         let proxy = Self {
+            shaking,
             target: lab.rest.clone(),
             http: tidegate_net::http::Http::default().client().unwrap(),
             faults: Arc::default(),
             seen: Arc::default(),
+            scripts: Arc::default(),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -83,18 +110,37 @@ impl Proxy {
         self.seen.lock().unwrap().clone()
     }
 
+    /// The scripts that were sent since the last look.
+    pub fn scripts(&self) -> Vec<String> {
+        std::mem::take(&mut self.scripts.lock().unwrap())
+    }
+
     fn fault(&self, call: Call, text: &str) -> Option<Fault> {
         let mut faults = self.faults.lock().unwrap();
         let hit = |of: &Call| *of == call || matches!(of, Call::Saying(words) if text.contains(words));
-        let at = faults.iter().position(|(of, _)| hit(of))?;
-        Some(faults.remove(at).1)
+        match faults.iter().position(|(of, _)| hit(of)) {
+            Some(at) => Some(faults.remove(at).1),
+            None => self.bad_day(call, text),
+        }
+    }
+
+    fn bad_day(&self, call: Call, text: &str) -> Option<Fault> {
+        let count = self.shaking.as_ref()?.fetch_add(1, Ordering::SeqCst);
+        let fault = BAD_DAY[count / 5 % BAD_DAY.len()].clone();
+        // Only the answer to a query can name a job and no more; a dry run has none.
+        let fits = !matches!(fault, Fault::Later) || call == Call::Query && !text.contains("\"dryRun\":true");
+        (count % 5 == 4 && fits).then_some(fault)
     }
 }
 
 async fn pass(State(proxy): State<Proxy>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     proxy.seen.lock().unwrap().push(format!("{method} {}", uri.path()));
     let text = format!("{uri} {}", String::from_utf8_lossy(&body));
-    let fault = proxy.fault(Call::of(&method, uri.path()), &text);
+    let call = Call::of(&method, uri.path());
+    if call == Call::Job {
+        proxy.scripts.lock().unwrap().push(text.clone());
+    }
+    let fault = proxy.fault(call, &text);
     match &fault {
         Some(Fault::Refused(status, reason, message)) => {
             let body = json!({ "error": { "code": status, "message": message, "errors": [{ "reason": reason }] } });
@@ -118,6 +164,10 @@ async fn pass(State(proxy): State<Proxy>, method: Method, uri: Uri, headers: Hea
     let answer = request.send().await.expect("the emulator");
     let (status, bytes) = (answer.status(), answer.bytes().await.unwrap());
     match fault {
+        Some(Fault::Slow) => {
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            (status, bytes).into_response()
+        }
         // A body that ends too early: the connection broke while the answer was on its way.
         Some(Fault::Lost) => {
             let broken = futures_util::stream::iter([Ok(bytes.slice(..1)), Err(std::io::Error::other("broken"))]);
@@ -125,6 +175,9 @@ async fn pass(State(proxy): State<Proxy>, method: Method, uri: Uri, headers: Hea
         }
         Some(Fault::Later) => {
             let mut answer: Value = serde_json::from_slice(&bytes).unwrap();
+            if !status.is_success() {
+                return (status, bytes).into_response();
+            }
             let job = answer["jobReference"].take();
             json!({ "jobReference": job, "jobComplete": false }).to_string().into_response()
         }

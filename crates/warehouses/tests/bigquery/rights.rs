@@ -54,6 +54,9 @@ async fn each_role_that_is_missing_is_named_with_its_fix() {
     let off = "Access Denied: BigQuery API has not been used in project 1 before or it is disabled";
     proxy.next(Call::Saying("SELECT 1"), Fault::Refused(403, "accessDenied", off));
     one(&warehouse.check(&needs).await, "api_off", Critical, "gcloud services enable bigquery.googleapis.com");
+    let nowhere = Fault::Refused(404, "notFound", "Not found: Project lab");
+    proxy.next(Call::Saying("SELECT 1"), nowhere);
+    one(&warehouse.check(&needs).await, "no_project", Critical, "`project:` in connections/lake.yaml");
     proxy.next(Call::Saying("SELECT `k` FROM"), DENIED);
     one(&warehouse.check(&needs).await, "missing_right", Critical, "GRANT `roles/bigquery.dataViewer` ON SCHEMA");
     proxy.next(Call::Saying("testIamPermissions"), Fault::Answered(json!({})));

@@ -2,7 +2,7 @@
 
 use tidegate_model::cells::value_at;
 use tidegate_model::page::Held;
-use tidegate_model::ports::{Load, LoadMode, ReadAsk, ReadMode, Warehouse};
+use tidegate_model::ports::{Entry, Load, LoadMode, Place, ReadAsk, ReadMode, Warehouse};
 use tidegate_model::schema::Source;
 use tidegate_model::span::{Fence, OpId};
 use tidegate_model::value::{Type, Value};
@@ -25,6 +25,47 @@ async fn rows(warehouse: &dyn Warehouse, lab: &Emulated, columns: &[&str]) -> Ve
         rows.extend((0..page.len()).map(|row| (0..columns.len()).map(|at| value_at(&page.rows, at, row)).collect()));
     }
     rows
+}
+
+/// Projects, datasets, relations, with what they are; nested and repeated columns with what they are read as.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_catalogue_tells_views_partitions_and_nested_columns() {
+    let lab = Emulated::new().await;
+    lab.run(
+        "CREATE TABLE days (k STRING, at TIMESTAMP, who STRUCT<name STRING>, tags ARRAY<STRING>) PARTITION BY DATE(at)",
+    )
+    .await;
+    lab.run("CREATE TABLE ranges (n INT64) PARTITION BY RANGE_BUCKET(n, GENERATE_ARRAY(0, 100, 10))").await;
+    lab.run("CREATE VIEW seen AS SELECT k FROM days").await;
+    let warehouse = lab.open(false);
+    let names = |entries: Vec<Entry>| entries.into_iter().map(|entry| entry.name).collect::<Vec<_>>();
+    let projects = names(warehouse.browse(&Place(vec![])).await.expect("projects"));
+    assert!(projects.contains(&lab.project), "{projects:?}");
+    let datasets = names(warehouse.browse(&Place(vec![lab.project.clone()])).await.expect("datasets"));
+    assert!(datasets.contains(&lab.dataset), "{datasets:?}");
+    let place = Place(vec![lab.project.clone(), lab.dataset.clone()]);
+    let mut found: Vec<(String, String, Option<String>)> = warehouse
+        .browse(&place)
+        .await
+        .expect("relations")
+        .into_iter()
+        .map(|entry| (entry.name, entry.kind, entry.note))
+        .collect();
+    found.sort();
+    let note = |text: &str| Some(text.to_owned());
+    let one = |name: &str, kind: &str, note| (name.to_owned(), kind.to_owned(), note);
+    assert_eq!(
+        found,
+        [
+            one("days", "table", note("partitioned by DAY")),
+            one("ranges", "table", note("partitioned")),
+            one("seen", "view", None),
+        ]
+    );
+    let described = warehouse.describe(&Source::Relation(lab.relation("days"))).await.expect("a schema");
+    let types: Vec<Type> = described.columns.iter().map(|column| column.logical).collect();
+    assert_eq!(types, [Type::Text, Type::TimestampTz, Type::Json, Type::List]);
+    assert!(described.columns[2].native.contains("STRUCT"), "{described:?}");
 }
 
 /// What is nested is read as JSON, written from JSON, and equal to itself when it is written again.

@@ -145,7 +145,7 @@ fn check_type(sync: &Sync, column: Type, model: &ModelSchema) -> Result<()> {
                 "sync `{}`: the source key `{name}` is {column}, and source keys of `{}` are whole numbers",
                 sync.name, model.name
             ),
-            "name a numeric, unique, increasing column as `key.warehouse`".to_owned(),
+            "name a numeric, unique, increasing column without decimal places as `key.warehouse`".to_owned(),
         ),
         ModelKind::Dataset if column != Type::Text && !number(column) && !to_text => bad(
             format!("sync `{}`: the key column `{name}` is {column}, and keys are text or whole numbers", sync.name),

@@ -17,11 +17,7 @@ use crate::run::retry;
 
 pub(super) async fn run(work: &mut Work<'_>) -> Result<()> {
     let ctx = work.ctx;
-    if ctx.options.full && work.mode == LoadMode::Append && !takes_once(ctx) {
-        return Err(Error::config(format!("sync {}: a full run would send every row twice", ctx.sync.name)).hint(
-            format!("this platform cannot tell rows that it has; run `tidegate run {}` without --full", ctx.sync.name),
-        ));
-    }
+    refuse_twice(ctx, &work.mode)?;
     let (column, lookback) = spec(ctx)?;
     let bound = ctx.job.warehouse.bound(&ctx.sync.source, &column, &ctx.sync.key.warehouse).await?;
     if point_of(ctx.state.warehouse.as_ref()) == point_of(work.position.as_ref()) {
@@ -55,6 +51,16 @@ pub(super) async fn run(work: &mut Work<'_>) -> Result<()> {
         retry::pause(&*ctx.engine.env, &ctx.options.cancel, wait).await?;
     }
     work.finish(false).await
+}
+
+/// Refuses a full run that would send again what the target cannot tell from what it has.
+pub(super) fn refuse_twice(ctx: &Ctx, mode: &LoadMode) -> Result<()> {
+    if !ctx.options.full || *mode != LoadMode::Append || takes_once(ctx) {
+        return Ok(());
+    }
+    let name = &ctx.sync.name;
+    Err(Error::config(format!("sync {name}: a full run would send every row twice"))
+        .hint(format!("this platform cannot tell rows that it has; run `tidegate run {name}` without --full")))
 }
 
 /// How far a read came, should it break off: what was settled is neither read nor counted again.

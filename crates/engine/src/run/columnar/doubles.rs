@@ -59,13 +59,10 @@ impl Doubles {
         from: Option<&CursorPoint>,
         to: Option<&CursorPoint>,
     ) -> Result<Self> {
-        let plain = ctx.mapping.key.plain();
-        if column == ctx.sync.key.warehouse && plain {
-            return Ok(Self::Neighbours);
-        }
+        let Some((_, by_key)) = asks(ctx, column, from, to) else { return Ok(Self::Neighbours) };
         let look = || async move {
             match (from, to) {
-                (Some(from), Some(to)) if plain => in_window(ctx, column, from, to).await,
+                (Some(from), Some(to)) if by_key => in_window(ctx, column, from, to).await,
                 _ => everywhere(ctx).await,
             }
         };
@@ -122,6 +119,28 @@ pub(super) fn key_prints(ctx: &Ctx, printer: &Printer, array: &ArrayRef, page: &
     Ok((0..array.len()).map(|row| key(row).map(|key| printer.value(&Value::text(key.as_str())))).collect())
 }
 
+/// What is read before a window is, and whether the keys that it shows are looked up; `None` where the cursor is the key.
+pub(super) fn asks(
+    ctx: &Ctx,
+    column: &str,
+    from: Option<&CursorPoint>,
+    to: Option<&CursorPoint>,
+) -> Option<(ReadAsk, bool)> {
+    let plain = ctx.mapping.key.plain();
+    if column == ctx.sync.key.warehouse && plain {
+        return None;
+    }
+    Some(match (from, to) {
+        (Some(from), Some(to)) if plain => (of_window(ctx, column, from, to), true),
+        _ => (ask(ctx, None, ReadMode::Unordered), false),
+    })
+}
+
+fn of_window(ctx: &Ctx, column: &str, from: &CursorPoint, to: &CursorPoint) -> ReadAsk {
+    let (key, from) = (ctx.sync.key.warehouse.clone(), Some(from.clone()));
+    ask(ctx, Some(column), ReadMode::Cursor { column: column.to_owned(), key, from, to: to.clone() })
+}
+
 fn ask(ctx: &Ctx, more: Option<&str>, mode: ReadMode) -> ReadAsk {
     let key = ctx.sync.key.warehouse.clone();
     let more = more.filter(|more| **more != *key).map(str::to_owned);
@@ -138,9 +157,7 @@ fn ask(ctx: &Ctx, more: Option<&str>, mode: ReadMode) -> ReadAsk {
 async fn in_window(ctx: &Ctx, column: &str, from: &CursorPoint, to: &CursorPoint) -> Result<Vec<Print>> {
     let key = ctx.sync.key.warehouse.clone();
     let printer = printer(ctx).await?;
-    let mode =
-        ReadMode::Cursor { column: column.to_owned(), key: key.clone(), from: Some(from.clone()), to: to.clone() };
-    let mut pages = ctx.job.warehouse.read(ask(ctx, Some(column), mode)).await?;
+    let mut pages = ctx.job.warehouse.read(of_window(ctx, column, from, to)).await?;
     let mut found = Vec::new();
     while let Some(page) = pages.next().await? {
         ctx.options.cancel.check()?;

@@ -19,14 +19,12 @@ use super::source::{everything, warehouse_columns};
 use super::work::Work;
 use super::{Way, again};
 use crate::api::{Engine, Job};
-use crate::plan::columns::position;
-use crate::run::history::{self, Begin, Read};
+use crate::plan::columns::{Columns, position};
+use crate::run::context::Ctx;
+use crate::run::history::{self, Begin, Found, Read};
 use crate::run::retry;
 use crate::run::rows::canonical_keys;
 use crate::run::sorted::{KeyRule, sorted};
-
-/// Keys that are looked up in one call.
-const LOOKED_KEYS: usize = 1_024;
 
 /// How a run follows the history.
 pub(super) struct Following {
@@ -49,8 +47,7 @@ impl Following {
 pub(super) async fn begin(work: &mut Work<'_>, way: Way) -> Result<()> {
     let ctx = work.ctx;
     history::tidy(ctx).await?;
-    let full = ctx.options.full || ctx.state.mapping != ctx.kept_mapping()?;
-    let found = history::begin(ctx, Begin { full, drain: true }).await?;
+    let found = find(ctx, true).await?;
     let mut tried = HashSet::new();
     if found.read.is_history() {
         work.run.mode = history::word(ctx).to_owned();
@@ -62,6 +59,12 @@ pub(super) async fn begin(work: &mut Work<'_>, way: Way) -> Result<()> {
     work.reading = true;
     work.following = Some(Following { read: found.read, to: found.to, tried });
     Ok(())
+}
+
+/// What is to be read. Without `drain` a stream is not moved.
+pub(super) async fn find(ctx: &Ctx, drain: bool) -> Result<Found> {
+    let full = ctx.options.full || ctx.state.mapping != ctx.kept_mapping()?;
+    history::begin(ctx, Begin { full, drain }).await
 }
 
 /// The rows of this run, ascending by key: those of the history, or all.
@@ -82,27 +85,31 @@ pub(super) async fn rows(work: &mut Work<'_>) -> Result<Groups> {
     everything(ctx, &columns, work.page_rows(), work.to).await
 }
 
-async fn window(work: &Work<'_>, following: &Following) -> Result<Pages> {
-    let ctx = work.ctx;
-    let key = work.columns.key_source().to_owned();
-    let mode = match &following.read {
+/// What is asked of the change history; `None` where it said that nothing changed.
+pub(super) fn ask(ctx: &Ctx, columns: &Columns, read: &Read, page_rows: usize) -> Option<ReadAsk> {
+    let key = columns.key_source().to_owned();
+    let mode = match read {
         Read::Window { from, to } => {
             // A row that is only ever added once is not sent again when it changes.
             let added = ctx.relation.appends && matches!(ctx.sync.write, WriteMode::Append | WriteMode::Insert);
-            ReadMode::Changes { key: key.clone(), from: from.clone(), to: to.clone(), added }
+            ReadMode::Changes { key, from: from.clone(), to: to.clone(), added }
         }
-        Read::Outbox { outbox, through } => {
-            ReadMode::Outbox { key: key.clone(), outbox: outbox.clone(), through: *through }
-        }
-        _ => return Ok(Box::new(Held(Default::default()))),
+        Read::Outbox { outbox, through } => ReadMode::Outbox { key, outbox: outbox.clone(), through: *through },
+        _ => return None,
     };
-    let columns = warehouse_columns(&work.columns, None);
-    let ask = ReadAsk {
+    Some(ReadAsk {
         source: ctx.sync.source.clone(),
-        columns: columns.clone(),
+        columns: warehouse_columns(columns, None),
         mode,
-        page_rows: work.page_rows(),
+        page_rows,
         timezone: ctx.sync.timezone.clone(),
+    })
+}
+
+async fn window(work: &Work<'_>, following: &Following) -> Result<Pages> {
+    let ctx = work.ctx;
+    let Some(ask) = ask(ctx, &work.columns, &following.read, work.page_rows()) else {
+        return Ok(Box::new(Held(Default::default())));
     };
     // The whole window is spooled before anything of it is sent: a read that breaks off is begun again.
     let rule = KeyRule { column: 0, transform: None };
@@ -112,8 +119,8 @@ async fn window(work: &Work<'_>, following: &Following) -> Result<Pages> {
         engine: ctx.engine.clone(),
         job: ctx.job.clone(),
         cancel: ctx.options.cancel.clone(),
-        columns,
-        key,
+        columns: ask.columns,
+        key: work.columns.key_source().to_owned(),
         shown,
         tried: Arc::new(following.tried.clone()),
         last: None,
@@ -148,7 +155,7 @@ impl PageStream for LookedUp {
                 None if self.keys.is_empty() => return Ok(None),
                 None => self.look_up(usize::MAX).await?,
             }
-            self.look_up(LOOKED_KEYS).await?;
+            self.look_up(self.job.warehouse.fetch_keys()).await?;
         }
     }
 }
@@ -184,7 +191,7 @@ impl LookedUp {
     /// Looks up what was noted, once there is enough of it; with `usize::MAX` whatever there is.
     async fn look_up(&mut self, enough: usize) -> Result<()> {
         while !self.keys.is_empty() && (self.keys.len() >= enough || enough == usize::MAX) {
-            let rest = self.keys.split_off(self.keys.len().min(LOOKED_KEYS));
+            let rest = self.keys.split_off(self.keys.len().min(self.job.warehouse.fetch_keys()));
             let keys = std::mem::replace(&mut self.keys, rest);
             let (sync, warehouse) = (&self.job.sync, &self.job.warehouse);
             let call = || warehouse.fetch(&sync.source, &self.columns, &self.key, &keys, &sync.timezone);

@@ -19,6 +19,7 @@ use super::window::{Parts, Window, order, start};
 use super::work::{Batch, Work};
 use crate::plan::columns::{Beforehand, Columns, position};
 use crate::plan::prints::Printer;
+use crate::run::context::Ctx;
 
 /// Where a read begins and ends, and what it makes of what it meets.
 pub(super) struct Range {
@@ -73,6 +74,28 @@ struct Left {
     rejects: Vec<(usize, FieldReject)>,
 }
 
+/// What is asked of the warehouse for a window (exclusive, inclusive); without an end, for rows that lack a cursor.
+pub(super) fn ask(
+    ctx: &Ctx,
+    columns: &Columns,
+    column: &str,
+    (from, to): (Option<&CursorPoint>, Option<&CursorPoint>),
+    page_rows: usize,
+) -> ReadAsk {
+    let key = ctx.sync.key.warehouse.clone();
+    let mode = match to {
+        Some(to) => ReadMode::Cursor { column: column.to_owned(), key, from: from.cloned(), to: to.clone() },
+        None => ReadMode::Unordered,
+    };
+    ReadAsk {
+        source: ctx.sync.source.clone(),
+        columns: warehouse_columns(columns, Some(column)),
+        mode,
+        page_rows,
+        timezone: ctx.sync.timezone.clone(),
+    }
+}
+
 impl Reader {
     /// Opens a read. `doubles`: what an earlier read of the same window found.
     pub(super) async fn open(work: &Work<'_>, range: Range, doubles: Option<Doubles>) -> Result<Self> {
@@ -82,20 +105,8 @@ impl Reader {
             Some(doubles) => doubles,
             None => Doubles::of(ctx, &range.column, range.from.as_ref(), range.to.as_ref()).await?,
         };
-        let mode = match &range.to {
-            Some(to) => {
-                let (column, from, to) = (range.column.clone(), range.from.clone(), to.clone());
-                ReadMode::Cursor { column, key: key.clone(), from, to }
-            }
-            None => ReadMode::Unordered,
-        };
-        let ask = ReadAsk {
-            source: ctx.sync.source.clone(),
-            columns: warehouse_columns(&work.columns, Some(&range.column)),
-            mode,
-            page_rows: work.page_rows(),
-            timezone: ctx.sync.timezone.clone(),
-        };
+        let ends = (range.from.as_ref(), range.to.as_ref());
+        let ask = ask(ctx, &work.columns, &range.column, ends, work.page_rows());
         let (printer_of_rows, content) = row_printer(work).await?;
         Ok(Self {
             pages: ctx.job.warehouse.read(ask).await?,

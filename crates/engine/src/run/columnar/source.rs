@@ -43,19 +43,22 @@ pub(super) async fn reading(
     Ok(Groups::new(pages, columns.key_source(), ctx.options.limit))
 }
 
-async fn warehouse(ctx: &Ctx, columns: &Columns, page_rows: usize, more: Option<&str>) -> Result<Pages> {
-    let rule = ctx.key_rule()?;
+/// What is asked of the warehouse for everything that it holds.
+pub(super) fn ask(ctx: &Ctx, columns: &Columns, page_rows: usize, more: Option<&str>) -> Result<ReadAsk> {
     let key = columns.key_source().to_owned();
-    let mode = if rule.is_some() { ReadMode::Unordered } else { ReadMode::Full { key, after: None, at: None } };
-    let ask = ReadAsk {
+    let in_order = ctx.key_rule()?.is_none();
+    Ok(ReadAsk {
         source: ctx.sync.source.clone(),
         columns: warehouse_columns(columns, more),
-        mode,
+        mode: if in_order { ReadMode::Full { key, after: None, at: None } } else { ReadMode::Unordered },
         page_rows,
         timezone: ctx.sync.timezone.clone(),
-    };
-    let pages = ctx.job.warehouse.read(ask).await?;
-    match rule {
+    })
+}
+
+async fn warehouse(ctx: &Ctx, columns: &Columns, page_rows: usize, more: Option<&str>) -> Result<Pages> {
+    let pages = ctx.job.warehouse.read(ask(ctx, columns, page_rows, more)?).await?;
+    match ctx.key_rule()? {
         Some(rule) => sorted(pages, &rule, &ctx.engine.env).await,
         None => Ok(pages),
     }

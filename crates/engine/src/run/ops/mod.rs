@@ -10,6 +10,7 @@ mod undo;
 mod verify;
 mod why;
 
+pub(crate) use plan::whole;
 use tidegate_model::error::Result;
 use tidegate_model::ports::Lease;
 

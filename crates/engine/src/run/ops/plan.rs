@@ -1,17 +1,18 @@
 //! `plan`: what a run would do. Writes nothing.
 
 use tidegate_model::change::{Action, Outcome};
-use tidegate_model::error::{Error, Result};
+use tidegate_model::error::Result;
+use tidegate_model::ports::{PAGE_ROWS, ReadAsk, ReadMode};
 use tidegate_model::run::Books;
 use tidegate_model::sync::{Changes, Target};
 
 use crate::api::{Engine, FieldChange, Job, PlanSink, PlanSummary, PlannedChange, RunOptions};
 use crate::plan::guard::tripped;
 use crate::plan::reconcile::{Answered, Class, TargetPlan, Verdict, settle};
+use crate::run::columnar;
 use crate::run::context::Ctx;
 use crate::run::deliver::Delivery;
 use crate::run::detect::{Plan, Reading, warehouse_ask};
-use crate::run::history::Read;
 use crate::run::pace;
 use crate::run::records::{Looked, look};
 use crate::run::retry::again;
@@ -21,14 +22,10 @@ impl Engine {
     pub async fn plan(&self, job: &Job, options: &RunOptions, sink: &mut dyn PlanSink) -> Result<PlanSummary> {
         let ctx = super::looking(self, job, options).await?;
         ctx.preflight().await?;
-        if ctx.columnar() {
-            return Err(Error::config(format!(
-                "sync {} moves whole columns ({:?}); there is no record-by-record plan for it",
-                ctx.sync.name, ctx.sync.write
-            ))
-            .hint("`tidegate check` tells whether it would work; appended rows can be counted at the target"));
-        }
         let billed = job.warehouse.billed();
+        if ctx.columnar() {
+            return of_columns(&ctx, billed).await;
+        }
         let Looked { plan, sink: mut found, outcome } = look(&ctx, None).await?;
         outcome?;
         let based_on = based_on(&ctx, &plan);
@@ -58,36 +55,77 @@ impl Engine {
             summary.books.add(&as_if_applied(&ctx, verdict)?);
         }
         estimate(&ctx, sent, &mut summary);
-        summary.bytes_to_read = bytes_to_read(&ctx, &plan).await?;
-        summary.bytes_billed = job.warehouse.billed().map(|now| now.saturating_sub(billed.unwrap_or(0)));
+        summary.bytes_to_read = price(&ctx, &reads(&ctx, &plan)?).await?;
+        summary.bytes_billed = since(&ctx, billed);
         Ok(summary)
     }
 }
 
-/// What the run's read of the warehouse is billed: the plan's own read again, by a dry run.
-async fn bytes_to_read(ctx: &Ctx, plan: &Plan) -> Result<Option<u64>> {
-    let ask = match plan.warehouse {
-        Reading::None => None,
-        _ => warehouse_ask(ctx, plan)?,
-    };
-    match ask {
-        Some(ask) => again(&ctx.engine, &ctx.options.cancel, || ctx.job.warehouse.price(&ask)).await,
-        None => Ok(ctx.job.warehouse.billed().map(|_| 0)),
+/// The plan of a sync of columns: what it reads, and what that costs. Which rows are new the run itself finds.
+async fn of_columns(ctx: &Ctx, billed: Option<u64>) -> Result<PlanSummary> {
+    let told = columnar::foretold(ctx).await?;
+    Ok(PlanSummary {
+        whole_columns: true,
+        based_on: told.read.map_or("a full read of the platform", |read| read.words(ctx.changes)).to_owned(),
+        bytes_to_read: price(ctx, &told.asks).await?,
+        bytes_least: told.least,
+        bytes_billed: since(ctx, billed),
+        ..PlanSummary::default()
+    })
+}
+
+/// What a run reads of the warehouse: what this plan read.
+fn reads(ctx: &Ctx, plan: &Plan) -> Result<Vec<ReadAsk>> {
+    if plan.warehouse == Reading::None {
+        return Ok(Vec::new());
     }
+    let mut asks = Vec::from_iter(warehouse_ask(ctx, plan)?);
+    if let Some(cursor) = ctx.sync.cursor.as_ref().filter(|_| ctx.changes == Changes::Cursor) {
+        asks.push(whole(ctx, vec![ctx.sync.key.warehouse.clone(), cursor.column.clone()]));
+    }
+    let looked_up = whole(ctx, ctx.layout(Target::Warehouse)?.columns());
+    let times = ctx.lookups.load(std::sync::atomic::Ordering::Relaxed);
+    asks.extend((0..times).map(|_| looked_up.clone()));
+    Ok(asks)
+}
+
+/// Every row of some columns: what finding the greatest cursor, or rows by key, is billed as.
+pub(crate) fn whole(ctx: &Ctx, mut columns: Vec<String>) -> ReadAsk {
+    let mut seen = std::collections::HashSet::new();
+    columns.retain(|column| seen.insert(column.clone()));
+    ReadAsk {
+        source: ctx.sync.source.clone(),
+        columns,
+        mode: ReadMode::Unordered,
+        page_rows: PAGE_ROWS,
+        timezone: ctx.sync.timezone.clone(),
+    }
+}
+
+/// What some reads are billed, by dry runs; `None` where nothing is billed by the byte.
+async fn price(ctx: &Ctx, asks: &[ReadAsk]) -> Result<Option<u64>> {
+    let warehouse = &ctx.job.warehouse;
+    let mut sum = warehouse.billed().map(|_| 0);
+    let mut known: Vec<(&ReadAsk, Option<u64>)> = Vec::new();
+    for ask in asks {
+        let bytes = match known.iter().find(|(told, _)| *told == ask) {
+            Some((_, bytes)) => *bytes,
+            None => again(&ctx.engine, &ctx.options.cancel, || warehouse.price(ask)).await?,
+        };
+        known.push((ask, bytes));
+        sum = sum.zip(bytes).map(|(sum, bytes)| sum + bytes);
+    }
+    Ok(sum)
+}
+
+/// What this plan itself was billed.
+fn since(ctx: &Ctx, before: Option<u64>) -> Option<u64> {
+    ctx.job.warehouse.billed().map(|now| now.saturating_sub(before.unwrap_or(0)))
 }
 
 /// What was read for a plan, in words.
 fn based_on(ctx: &Ctx, plan: &Plan) -> String {
-    let warehouse = match (plan.warehouse, &plan.read) {
-        (Reading::None, _) => None,
-        (_, Read::Full { .. }) if ctx.changes == Changes::Stream => {
-            Some("a full read of what the stream is on (a plan does not move the stream)")
-        }
-        (_, Read::Full { .. }) => Some("a full read of the warehouse"),
-        (_, Read::Cursor) => Some("the warehouse's rows after the cursor"),
-        (_, Read::Window { .. } | Read::Outbox { .. }) => Some("the warehouse's changes since the last run"),
-        (_, Read::Nothing) => Some("the warehouse's word that nothing changed there since the last run"),
-    };
+    let warehouse = (plan.warehouse != Reading::None).then(|| plan.read.words(ctx.changes));
     let platform = match plan.platform {
         Reading::None => None,
         Reading::Complete => Some("a full read of the platform"),

@@ -95,7 +95,12 @@ fn key(at: &mut Collector<'_>, relation: &RelationSchema, model: Option<&ModelSc
         ModelKind::Series => {
             if !whole(column.logical) {
                 let why = format!("the key column `{name}` is {}, and keys of usage are whole numbers", column.native);
-                let fix = "take a numeric column that is unique and grows, such as an identity column";
+                let fix = match column.logical {
+                    Type::Decimal { .. } => {
+                        "declare the column without decimal places, or cast it to whole numbers in a view or in `query:`"
+                    }
+                    _ => "take a numeric column that is unique and grows, such as an identity column",
+                };
                 at.critical("key.warehouse", "usage_key_not_numeric", why, fix);
             }
         }

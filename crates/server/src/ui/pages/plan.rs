@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::access::Scope;
 use crate::api::Api;
 use crate::desk::{CountsAnswer, FieldChangeAnswer, PlanAnswer, PlanAsk, PlannedAnswer};
-use crate::ui::parts::{Act, empty, escaped, grouped, head, link, plural, value};
+use crate::ui::parts::{Act, capital, empty, escaped, grouped, head, link, plural, value};
 use crate::ui::visit::{Place, Shown, Visit};
 
 /// Changes that a page lists.
@@ -49,10 +49,27 @@ pub(super) async fn page(
 pub(super) fn shown(sync: &str, plan: &PlanAnswer) -> Markup {
     html! {
         @for guard in &plan.guards { div.note.is-failed { h2 { "A guard would stop this run" } p { (guard) } } }
+        @if plan.whole_columns { (columns(plan)) } @else { (records(sync, plan)) }
+    }
+}
+
+/// Of a sync of columns there is no more to tell than what it reads, and what that costs.
+fn columns(plan: &PlanAnswer) -> Markup {
+    html! {
+        div.note { h2 { "Whole columns are moved" }
+            p { "Which rows are new only the run finds: it would be " (plan.based_on) "." }
+            @if let Some(cost) = &plan.cost { p { (capital(cost)) "." } } }
+    }
+}
+
+fn records(sync: &str, plan: &PlanAnswer) -> Markup {
+    html! {
         (sums(&plan.counts))
         p.soft { (plural(plan.calls, "call", "calls"))
             @if plan.minutes >= 1.0 { ", at least " (format!("{:.0}", plan.minutes)) " minutes under the quota" }
-            @if let Some(share) = plan.quota_share { ", " (format!("{:.1}", share * 100.0)) " % of the day's quota" } }
+            @if let Some(share) = plan.quota_share { ", " (format!("{:.1}", share * 100.0)) " % of the day's quota" }
+            @if !plan.based_on.is_empty() { "; found by " (plan.based_on) } }
+        @if let Some(cost) = &plan.cost { p.soft { (capital(cost)) "." } }
         section.card.flush {
             @if plan.changes.is_empty() { (empty("Nothing to do", "Both sides are as they should be.", html! {})) }
             @else { (changes(sync, &plan.changes)) }

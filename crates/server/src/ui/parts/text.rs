@@ -93,6 +93,12 @@ pub(in crate::ui) fn grouped(number: u64) -> String {
     out
 }
 
+/// A word or sentence as it begins a line.
+pub(in crate::ui) fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
 /// `1 reject`, `2 rejects`.
 pub(in crate::ui) fn plural(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(number), if number == 1 { one } else { many })

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::text::rows;
 use crate::desk::{ConnectionAnswer, Discovered};
-use crate::ui::parts::{Settings, back_field};
+use crate::ui::parts::{Settings, back_field, capital};
 use crate::ui::visit::Visit;
 
 /// Levels of a catalogue: database, schema, relation, and one to spare.
@@ -175,11 +175,6 @@ fn left(given: &Settings, choices: &Choices) -> Markup {
             (Select { name: "k.warehouse", label: "Key: the column that names a record", value: word(given, "k.warehouse"), options: columns, none: "Choose…", reloads: false, slim: false }.show())
         }
     }
-}
-
-fn capital(word: &str) -> String {
-    let mut chars = word.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 fn right(given: &Settings, choices: &Choices) -> Markup {
