@@ -264,6 +264,31 @@ fn keys_are_canonical_and_bad_ones_say_why() {
     assert_eq!(key.of_warehouse(&Value::Bool(true)).expect_err("bool").rule, "wrong_key_type");
 }
 
+/// Of a time series, keys are whole numbers of at most 32 characters, the sign among them.
+#[test]
+fn keys_of_a_series_have_at_most_32_characters() {
+    let mut relation = relation();
+    relation.columns.push(column("event_id", Type::Decimal { precision: 38, scale: 0 }));
+    let mut sync = sync(vec![]);
+    sync.key = KeySpec { warehouse: "event_id".into(), platform: None, transform: vec![] };
+    let series = ModelSchema { kind: ModelKind::Series, keys: vec![], ..model() };
+    let key = Mapping::compile(&sync, &relation, &series).expect("a mapping").key;
+    let number = |text: &str| Value::Decimal(Decimal::parse(text).expect("a number"));
+    let most = "9".repeat(32);
+    assert_eq!(key.of_warehouse(&number(&most)), Ok(tidegate_model::record::Key::new(most.as_str())));
+    for long in [format!("1{}", "0".repeat(32)), "9".repeat(38), format!("-{most}")] {
+        let why = key.of_warehouse(&number(&long)).expect_err("too long");
+        assert_eq!((why.rule.as_str(), why.field.as_deref()), ("key_too_long", Some("event_id")));
+        assert_eq!(why.reason, "a source key has at most 32 characters");
+    }
+    // BigQuery's NUMERIC without `(P)` has decimal places.
+    relation.columns.push(column("odd", Type::Decimal { precision: 38, scale: 9 }));
+    sync.key.warehouse = "odd".into();
+    let error = Mapping::compile(&sync, &relation, &series).err().expect("refused");
+    assert!(error.message.contains("whole numbers"), "{error}");
+    assert!(error.hint.is_some_and(|hint| hint.contains("without decimal places")));
+}
+
 proptest! {
     /// A mapping's id changes when the mapping does, and only then.
     #[test]
