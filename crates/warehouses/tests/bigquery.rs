@@ -16,10 +16,16 @@ mod bigquery {
         tidegate_testkit::warehouse_suite!(super::super::lab::Emulated::new().await);
     }
 
-    /// The whole suite again, in a project where every fifth call meets a fault: answers that are lost or late, gateways
+    /// The suite again, in a project where calls meet a fault again and again: answers that are lost or late, gateways
     /// that stumble, quotas that are used up, lines that break.
     mod faulty {
-        tidegate_testkit::warehouse_suite!(super::super::lab::Emulated::shaky().await);
+        tidegate_testkit::warehouse_suite_cases! { super::super::lab::Emulated::shaky().await =>
+            a_full_read_goes_on_after_a_key
+            a_dropped_read_gives_everything_back
+            a_load_into_a_missing_column_says_so
+            a_ready_table_has_no_findings
+            access_read_refuses_every_write_and_leaves_nothing_behind
+        }
     }
 
     /// The same rows by REST, for projects where the Storage Read API may not be used.

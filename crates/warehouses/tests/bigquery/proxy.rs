@@ -62,9 +62,12 @@ pub struct Proxy {
     seen: Arc<Mutex<Vec<String>>>,
     /// The scripts of writes.
     scripts: Arc<Mutex<Vec<String>>>,
-    /// Calls so far, where every fifth meets a fault.
+    /// Calls so far, where they meet a fault again and again.
     shaking: Option<Arc<AtomicUsize>>,
 }
+
+/// Calls from one fault to the next: a write takes about so many, and has to get through in the end.
+const FAULT_EVERY: usize = 17;
 
 /// What a bad day has in store, in turn.
 const BAD_DAY: [Fault; 5] = [
@@ -126,10 +129,10 @@ impl Proxy {
 
     fn bad_day(&self, call: Call, text: &str) -> Option<Fault> {
         let count = self.shaking.as_ref()?.fetch_add(1, Ordering::SeqCst);
-        let fault = BAD_DAY[count / 5 % BAD_DAY.len()].clone();
+        let fault = BAD_DAY[count / FAULT_EVERY % BAD_DAY.len()].clone();
         // Only the answer to a query can name a job and no more; a dry run has none.
         let fits = !matches!(fault, Fault::Later) || call == Call::Query && !text.contains("\"dryRun\":true");
-        (count % 5 == 4 && fits).then_some(fault)
+        (count % FAULT_EVERY == 4 && fits).then_some(fault)
     }
 }
 

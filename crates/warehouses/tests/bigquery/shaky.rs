@@ -1,5 +1,5 @@
-//! A project on a bad day: every fifth call meets with what BigQuery and the way to it are known for, and lines of the
-//! Storage Read API break. A connector repeats nothing, so the calls are repeated here, as the engine repeats them.
+//! A project on a bad day: calls meet again and again with what BigQuery and the way to it are known for, and lines of
+//! the Storage Read API break. A connector repeats nothing, so the calls are repeated here, as the engine repeats them.
 
 use std::sync::Arc;
 use std::time::Duration;
