@@ -2,6 +2,7 @@
 
 use tidegate_model::schema::{FieldSchema, NormalForm};
 use tidegate_model::sync::Direction::{Both, ToPlatform};
+use tidegate_model::sync::{DeleteConflict, Deletes};
 use tidegate_model::value::{Type, Value};
 use tidegate_testkit::sim::{Faults, Knobs};
 
@@ -79,7 +80,16 @@ fn edit_back_to_the_old_value_is_an_edit_if_its_time_is_newer() {
 
 #[test]
 fn clear_that_the_platform_ignores_is_a_reject() {
-    let knobs = Knobs { ignores_clears: true, tells_stored: false, ..Knobs::default() };
+    ignored_clear(false);
+}
+
+#[test]
+fn clear_that_the_platform_answers_with_the_old_value_is_a_reject() {
+    ignored_clear(true);
+}
+
+fn ignored_clear(tells_stored: bool) {
+    let knobs = Knobs { ignores_clears: true, tells_stored, ..Knobs::default() };
     let mut bench = Bench::with(sync(&[("name", Both), ("note", Both)]), knobs);
     bench.warehouse.insert(Some("a"), &[("name", text("x")), ("note", text("n"))]);
     bench.ok();
@@ -98,6 +108,30 @@ fn clear_that_the_platform_ignores_is_a_reject() {
     bench.platform.set("a", "note", Value::Null);
     bench.ok();
     assert!(bench.rejects().is_empty());
+    bench.quiet();
+}
+
+#[test]
+fn row_that_goes_while_reads_of_the_platform_are_old_does_not_come_back_with_the_old_value() {
+    let mut sync = sync(&[("name", Both), ("note", Both)]);
+    (sync.deletes, sync.delete_conflict) = (Deletes::Propagate, DeleteConflict::Edit);
+    let mut bench = Bench::new(sync);
+    bench.warehouse.insert(Some("a"), &[("name", text("old")), ("note", text("n"))]);
+    bench.ok();
+    bench.world.pass(LAG_MS);
+    bench.warehouse.set("a", "name", text("new"));
+    bench.platform.set("a", "note", text("edited"));
+    bench.world.set_faults(Faults { stale: 1_000, ..Faults::default() });
+    let warehouse = bench.warehouse.clone();
+    bench.world.before_write(Some(Box::new(move || warehouse.delete("a"))));
+    bench.ok();
+    assert_eq!(bench.platform.get("a", "name"), Some(text("new")));
+    bench.world.before_write(None);
+    bench.world.set_faults(Faults::default());
+    bench.world.pass(LAG_MS);
+    bench.ok();
+    assert_eq!(bench.warehouse.get("a", "name"), Some(text("new")));
+    assert_eq!(bench.warehouse.get("a", "note"), Some(text("edited")));
     bench.quiet();
 }
 

@@ -2,6 +2,7 @@
 //! held, rejected or merely noted. The tables of semantics.md §5, as a pure function.
 
 mod fields;
+mod moved;
 pub(crate) use fields::changed;
 mod one_way;
 mod settle;

@@ -273,6 +273,10 @@ impl State<'_> {
     fn field(&mut self, to: Target, write: &FieldWrite, stored: Option<&Fields>, counts: &mut Counts) {
         let (kind, printer) = (self.rules.sync.ledger, self.rules.printer);
         let told = stored.and_then(|fields| fields.get(&write.target_name));
+        // A platform that answers a clear with the old value has not taken it. That is no image: the next read has to find
+        // it different from what was sent.
+        let ignored = |told: &&Value| write.sent.is_null() && !told.is_null() && write.before.as_ref() == Some(*told);
+        let told = told.filter(|told| !ignored(told));
         if told.is_some_and(|told| !told.is_null() && *told != write.sent && told.to_string() != write.sent.to_string())
         {
             counts.normalised += 1;

@@ -6,9 +6,10 @@ use tidegate_model::record::{Fields, RemoteId};
 use tidegate_model::sync::{ConflictRule, DeleteConflict, Deletes, Direction, Target, WriteMode};
 use tidegate_model::value::Value;
 
-use super::super::images::{Detail, FieldImage, Image};
+use super::super::images::{Detail, Image};
 use super::super::map::MappedField;
 use super::fields::{Plan, STREAK_MAX, changed, delete_conflict, gather, note_source, push, rekeyed, same};
+use super::moved::{Move, moved, stale};
 use super::{Class, Look, Rules, Seen, SideRow, TargetPlan, Verdict, gone_flag};
 
 /// Decides about a record of a two-way sync.
@@ -54,6 +55,13 @@ fn one(rules: &Rules<'_>, look: &Look, on: Target, verdict: &mut Verdict) {
         verdict.flags &= !gone_flag(on);
         verdict.remote = None;
         return create(rules, look, on, verdict);
+    }
+    if on == Target::Platform && look.platform.row().is_some_and(|row| stale(rules, look, row)) {
+        // What is made or deleted now would follow a read that is older than our own write.
+        verdict.open = true;
+        *verdict.to_mut(off) = TargetPlan::of(Class::Held);
+        *verdict.to_mut(on) = TargetPlan::of(Class::Held);
+        return;
     }
     let edited = edited(rules, look, on);
     if rules.sync.deletes == Deletes::Ignore {
@@ -152,17 +160,6 @@ fn from_ledger(rules: &Rules<'_>, look: &Look, to: Target, at: usize, plan: &mut
     }
 }
 
-/// What one side of a field did since its image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Move {
-    Same,
-    Changed,
-    /// It shows what stood there before our own write: a stale read, left alone.
-    Stale,
-    /// We cleared it and it still shows the old value.
-    CannotClear,
-}
-
 fn both(rules: &Rules<'_>, look: &Look, warehouse: &SideRow, platform: &SideRow, verdict: &mut Verdict) {
     let returned = verdict.flags & (flags::GONE_WAREHOUSE | flags::GONE_PLATFORM) != 0;
     verdict.flags &= !(flags::GONE_WAREHOUSE | flags::GONE_PLATFORM);
@@ -246,11 +243,11 @@ impl Record<'_> {
             return self.first_sight(at, verdict);
         };
         let misfit = self.warehouse.misfits.iter().any(|(index, _)| *index == at);
-        let warehouse = match self.moved(field, Target::Warehouse, warehouse, &images, at) {
+        let warehouse = match moved(rules, field, Target::Warehouse, self.warehouse, at, warehouse, &images) {
             _ if misfit => Move::Changed,
             moved => moved,
         };
-        let platform = self.moved(field, Target::Platform, platform, &images, at);
+        let platform = moved(rules, field, Target::Platform, self.platform, at, platform, &images);
         if platform == Move::Stale {
             verdict.open = true;
         }
@@ -273,27 +270,6 @@ impl Record<'_> {
     fn choice(&self, field: &MappedField) -> Option<Choice> {
         let choices = &self.look.choices;
         choices.iter().find(|(name, _)| name.as_deref() == Some(&*field.name)).map(|(_, choice)| choice.clone())
-    }
-
-    fn moved(&self, field: &MappedField, side: Target, image: &Image, images: &FieldImage, at: usize) -> Move {
-        let now = &self.row(side).values[at];
-        let skipped = now.is_null() && matches!(field.to_platform(&Value::Null), Ok(None));
-        if skipped || !changed(self.rules, field, side, image, now) {
-            return Move::Same;
-        }
-        let Some(sent) = images.sent(side).filter(|sent| !sent.seen) else { return Move::Changed };
-        if same(field, side, &sent.value, now) {
-            return Move::Same;
-        }
-        let Some(before) = &sent.before else { return Move::Changed };
-        let newer = self.row(side).updated_at.is_some_and(|time| time > sent.at.0);
-        if side == Target::Warehouse || newer || !same(field, side, before, now) {
-            return Move::Changed;
-        }
-        if self.rules.now.millis_since(sent.at) <= self.rules.sync.settle_lag_ms {
-            return Move::Stale;
-        }
-        if sent.value.is_null() { Move::CannotClear } else { Move::Changed }
     }
 
     fn settle_quiet(&self, at: usize, platform: Move, verdict: &mut Verdict) {
