@@ -76,7 +76,8 @@ struct Ends<'a> {
     passing: Option<&'a Cells>,
 }
 
-fn row_of(cells: &Cells) -> i64 {
+/// What tells a row apart.
+pub(super) fn row_of(cells: &Cells) -> i64 {
     match cells.get(ROW) {
         Some(Value::Int(row)) => *row,
         _ => 0,
@@ -90,17 +91,19 @@ fn gone(cells: &Cells) -> Cells {
 }
 
 impl Past {
-    /// Takes note of a commit: the table as it is now.
-    pub fn note(&mut self, rows: &[Cells], at: i64) {
-        let now: BTreeMap<i64, Cells> = rows.iter().map(|row| (row_of(row), row.clone())).collect();
-        let touched: BTreeSet<i64> = now.keys().chain(self.last.keys()).copied().collect();
+    /// Takes note of a commit: what has become of these rows.
+    pub fn note(&mut self, touched: BTreeSet<i64>, rows: &[Cells], at: i64) {
         for row in touched {
-            let (before, after) = (self.last.get(&row).cloned(), now.get(&row).cloned());
+            // From the end: most often it is the row that was added last.
+            let after = rows.iter().rev().find(|cells| row_of(cells) == row).cloned();
+            let before = match &after {
+                Some(after) => self.last.insert(row, after.clone()),
+                None => self.last.remove(&row),
+            };
             if before != after {
                 self.events.push(Event { at, row, before, after });
             }
         }
-        self.last = now;
     }
 
     /// The rows as they stood.

@@ -1,6 +1,6 @@
 //! A warehouse of one table, in memory.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -20,7 +20,7 @@ use tidegate_model::time::Instant;
 use tidegate_model::value::{Type, Value};
 
 use super::World;
-use super::past::{DELETED, Keeps, Past, ROW};
+use super::past::{DELETED, Keeps, Past, ROW, row_of};
 use super::world::Call;
 
 /// A row: its cells by column.
@@ -43,6 +43,8 @@ pub struct SimWarehouse {
 #[derive(Default)]
 struct Table {
     rows: Vec<Cells>,
+    /// Rows that were written or removed since the last commit.
+    touched: BTreeSet<i64>,
     past: Past,
     made: i64,
     seq: i64,
@@ -127,7 +129,10 @@ impl SimWarehouse {
     pub fn delete(&self, id: &str) {
         let now = self.world.now();
         let mut table = self.table();
-        table.rows.retain(|row| row.get("id") != Some(&Value::text(id)));
+        let mut found = table.find(id);
+        while let Some(at) = found.pop() {
+            table.remove(at);
+        }
         table.note(now);
     }
 
@@ -229,10 +234,16 @@ impl Table {
         self.seq += 1;
         self.rows[at].insert(SEQ.to_owned(), Value::Int(self.seq));
         self.rows[at].insert(CHANGED.to_owned(), Value::TimestampTz(now));
+        self.touched.insert(row_of(&self.rows[at]));
+    }
+
+    fn remove(&mut self, at: usize) {
+        let row = self.rows.remove(at);
+        self.touched.insert(row_of(&row));
     }
 
     fn note(&mut self, now: i64) {
-        self.past.note(&self.rows, now);
+        self.past.note(std::mem::take(&mut self.touched), &self.rows, now);
     }
 
     fn put(&mut self, mut row: Cells, now: i64) {
@@ -293,7 +304,7 @@ impl Table {
             return Outcome::Missed { now: Some(shown(row)), remote: None };
         }
         if change.action == Action::Delete {
-            self.rows.remove(at);
+            self.remove(at);
             return applied(Effect::Deleted);
         }
         if change.fields.iter().all(holds) {
