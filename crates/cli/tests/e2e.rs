@@ -19,6 +19,8 @@ mod bigquery_logins;
 mod changes;
 #[path = "e2e/demo.rs"]
 mod demo;
+#[path = "e2e/demo_elsewhere.rs"]
+mod demo_elsewhere;
 #[path = "e2e/exits.rs"]
 mod exits;
 #[cfg(feature = "failpoints")]
@@ -52,3 +54,5 @@ mod shapes;
 mod signals;
 #[path = "e2e/snowflake.rs"]
 mod snowflake;
+#[path = "e2e/snowflake_demo.rs"]
+mod snowflake_demo;

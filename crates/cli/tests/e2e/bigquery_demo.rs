@@ -1,220 +1,57 @@
-//! The demo's nine syncs with BigQuery's emulator as their warehouse: everything once, then what changed, both ways.
+//! The demo's nine syncs with BigQuery's emulator as their warehouse.
 
-use std::collections::BTreeMap;
-
-use rusqlite::types::ValueRef;
 use serde_json::{Map, Value, json};
 
-use super::bench::{Bench, Done, rows, tidegate};
+use super::demo_elsewhere::{House, tell};
 use super::lake::{Lake, PROJECT};
 
-/// The tables of the demo as BigQuery has them, each with the rows that are taken of it: the people of the first
-/// companies and some of the usage are enough, and the emulator is not fast.
-const TABLES: [(&str, &str, &str); 9] = [
-    (
-        "companies",
-        "company_id STRING NOT NULL, name STRING, phase STRING, status STRING, country STRING, website STRING, arr NUMERIC(14, 2), health INT64, updated_at TIMESTAMP",
-        "TRUE",
-    ),
-    (
-        "end_users",
-        "user_id STRING NOT NULL, email STRING, first_name STRING, last_name STRING, position STRING, company_id STRING, last_seen TIMESTAMP, updated_at TIMESTAMP",
-        "user_id <= 'U001000'",
-    ),
-    (
-        "licenses",
-        "license_id STRING, company_id STRING, product STRING, currency STRING, mrr NUMERIC(12, 2), from_date STRING, to_date DATE",
-        "TRUE",
-    ),
-    (
-        "opportunities",
-        "opportunity_id STRING, company_id STRING, title STRING, stage STRING, arr NUMERIC(14, 2), close_date DATE, is_won BOOL",
-        "TRUE",
-    ),
-    (
-        "usage_events",
-        "event_id INT64 NOT NULL, company_id STRING, email STRING, action STRING, weight INT64, happened_at TIMESTAMP",
-        "event_id <= 5000",
-    ),
-    ("seats", "metric_id INT64 NOT NULL, company_id STRING, seats INT64, day DATE", "metric_id <= 2000"),
-    (
-        "revenue",
-        "invoice_id STRING NOT NULL, company_id STRING, email STRING, amount NUMERIC(14, 2), currency STRING, paid BOOL, updated_at TIMESTAMP",
-        "invoice_id <= 'INV-001000'",
-    ),
-    ("crm_scores", "company_id STRING NOT NULL, name STRING, score INT64", "FALSE"),
-    ("crm_customer_log", "company_id STRING NOT NULL, name STRING, country STRING", "FALSE"),
-];
+impl House for Lake {
+    fn connection(&self) -> String {
+        Self::connection(self)
+    }
 
-/// The rows of a table of the demo's file, as lines of JSON.
-fn lines(file: &std::path::Path, table: &str, columns: &str, wanted: &str) -> String {
-    let db = rusqlite::Connection::open(file).expect("opened");
-    let mut statement = db.prepare(&format!("SELECT * FROM {table} WHERE {wanted}")).expect("SQL");
-    let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
-    let bools: Vec<bool> = names.iter().map(|name| columns.contains(&format!("{name} BOOL"))).collect();
-    let mut found = statement.query([]).expect("rows");
-    let mut out = String::new();
-    while let Some(row) = found.next().expect("a row") {
-        let mut line = Map::new();
-        for (at, name) in names.iter().enumerate() {
-            let value = match row.get_ref(at).expect("a cell") {
-                ValueRef::Null => continue,
-                ValueRef::Integer(n) if bools[at] => json!(n == 1),
-                ValueRef::Integer(n) => json!(n),
-                ValueRef::Real(x) => json!(x.to_string()),
-                other => json!(other.as_str().expect("text")),
-            };
-            line.insert(name.clone(), value);
+    fn create(&self, table: &str, columns: &[(&str, &str)], tracked: bool) {
+        let history = if tracked { " OPTIONS (enable_change_history = TRUE)" } else { "" };
+        let columns: Vec<String> = columns.iter().map(|(name, kind)| format!("{name} {kind}")).collect();
+        self.sql(&format!("CREATE TABLE {table} ({}){history}", columns.join(", ")));
+    }
+
+    fn fill(&self, table: &str, _columns: &[(&str, &str)], rows: &[Map<String, Value>]) {
+        let lines: String = rows.iter().map(|row| format!("{}\n", Value::Object(row.clone()))).collect();
+        let job = json!({ "configuration": { "load": {
+            "destinationTable": { "projectId": PROJECT, "datasetId": self.dataset, "tableId": table },
+            "sourceFormat": "NEWLINE_DELIMITED_JSON", "writeDisposition": "WRITE_APPEND",
+        } } });
+        let body = format!(
+            "--part\r\ncontent-type: application/json\r\n\r\n{job}\r\n--part\r\ncontent-type: text/plain\r\n\r\n{lines}\r\n--part--\r\n"
+        );
+        let head = format!("POST /upload/bigquery/v2/projects/{PROJECT}/jobs?uploadType=multipart");
+        let mut job = self.call(&head, "multipart/related; boundary=part", &body);
+        while job["status"]["state"] != "DONE" {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            let id = job["jobReference"]["jobId"].as_str().expect("a name").to_owned();
+            job = self.call(&format!("GET /bigquery/v2/projects/{PROJECT}/jobs/{id}"), "text/plain", "");
         }
-        out.push_str(&Value::Object(line).to_string());
-        out.push('\n');
+        assert!(job["status"]["errorResult"].is_null(), "{job}");
     }
-    out
-}
 
-/// Puts lines of JSON into a table.
-fn load(lake: &Lake, table: &str, lines: &str) {
-    let job = json!({ "configuration": { "load": {
-        "destinationTable": { "projectId": PROJECT, "datasetId": lake.dataset, "tableId": table },
-        "sourceFormat": "NEWLINE_DELIMITED_JSON", "writeDisposition": "WRITE_APPEND",
-    } } });
-    let body = format!(
-        "--part\r\ncontent-type: application/json\r\n\r\n{job}\r\n--part\r\ncontent-type: text/plain\r\n\r\n{lines}\r\n--part--\r\n"
-    );
-    let head = format!("POST /upload/bigquery/v2/projects/{PROJECT}/jobs?uploadType=multipart");
-    let mut job = lake.call(&head, "multipart/related; boundary=part", &body);
-    while job["status"]["state"] != "DONE" {
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        let id = job["jobReference"]["jobId"].as_str().expect("a name").to_owned();
-        job = lake.call(&format!("GET /bigquery/v2/projects/{PROJECT}/jobs/{id}"), "text/plain", "");
+    fn sql(&self, sql: &str) -> Vec<String> {
+        Self::sql(self, sql)
     }
-    assert!(job["status"]["errorResult"].is_null(), "{job}");
-}
 
-/// The demo's project with its warehouse in BigQuery. Its rows are taken from the file that the demo itself makes.
-fn project() -> (Bench, Lake) {
-    let made = tempfile::tempdir().expect("a folder");
-    let demo = made.path().join("demo");
-    let done: Done = tidegate().arg("demo").arg(&demo).arg("--quiet").output().expect("started").into();
-    done.expect(0);
-    let (bench, lake) = (Bench::new(), Lake::new("demo"));
-    bench.write("tidegate.yaml", &std::fs::read_to_string(demo.join("tidegate.yaml")).expect("read"));
-    bench.write("connections/crm.yaml", &std::fs::read_to_string(demo.join("connections/crm.yaml")).expect("read"));
-    bench.write("connections/lake.yaml", &lake.connection());
-    for entry in std::fs::read_dir(demo.join("syncs")).expect("listed").map(Result::unwrap) {
-        let name = entry.file_name().into_string().expect("a name");
-        bench.write(&format!("syncs/{name}"), &std::fs::read_to_string(entry.path()).expect("read"));
+    fn instant(&self, text: &str) -> String {
+        format!("TIMESTAMP '{text}'")
     }
-    for (table, columns, wanted) in TABLES {
-        let history = if table.starts_with("crm_") { "" } else { " OPTIONS (enable_change_history = TRUE)" };
-        lake.sql(&format!("CREATE TABLE {table} ({columns}){history}"));
-        let rows = lines(&demo.join("warehouse.db"), table, columns, wanted);
-        if !rows.is_empty() {
-            load(&lake, table, &rows);
-        }
+
+    /// The project's clock is ahead of its history.
+    fn settle(&self) {}
+
+    fn told(&self, run: &Value) {
+        assert!(run["bytes_billed"].is_u64(), "{run}");
     }
-    (bench, lake)
-}
-
-/// Runs all nine, whose rejects are part of the story; what each came to.
-fn run(bench: &Bench) -> BTreeMap<String, Value> {
-    let done = bench.run(&["run", "--json"]).expect(3);
-    let runs = done.json();
-    assert_eq!(runs.len(), 9);
-    for run in &runs {
-        assert!(run["error"].is_null() && run["bytes_billed"].is_u64(), "{run}");
-    }
-    runs.into_iter().map(|run| (run["sync"].as_str().expect("a name").to_owned(), run)).collect()
-}
-
-fn modes(runs: &BTreeMap<String, Value>) -> Vec<(&str, &str)> {
-    runs.iter().map(|(name, run)| (name.as_str(), run["mode"].as_str().expect("a mode"))).collect()
-}
-
-#[track_caller]
-fn both_sides_agree(bench: &Bench, lake: &Lake) {
-    let theirs = rows(
-        &bench.path(".tidegate/hub.db"),
-        "SELECT externalId || '|' || name || '|' || coalesce(phase, '') FROM hub_r_company WHERE deleted = 0 ORDER BY externalId",
-    );
-    let ours: Vec<String> = lake
-        .sql("SELECT CONCAT(company_id, '|', TRIM(name), '|', IFNULL(phase, '')) FROM companies ORDER BY company_id")
-        .into_iter()
-        .map(|line| line.replace("|trial", "|Trial"))
-        .collect();
-    let differing: Vec<_> = ours.iter().zip(&theirs).filter(|(a, b)| a != b).take(5).collect();
-    assert_eq!((ours.len(), differing), (theirs.len(), Vec::new()));
 }
 
 #[test]
 fn the_demos_syncs_run_on_bigquery_in_part_after_the_first_full_sync() {
-    let (bench, lake) = project();
-    let hub = bench.path(".tidegate/hub.db");
-    let number = |sql: &str| rows(&hub, sql)[0].clone();
-    bench.run(&["check"]).expect(0);
-    let first = run(&bench);
-    let whole: Vec<&str> = modes(&first).into_iter().map(|(_, mode)| mode).collect();
-    assert!(whole.iter().all(|mode| ["full", "replace", "cursor"].contains(mode)), "{whole:?}");
-    both_sides_agree(&bench, &lake);
-    let known = "SELECT CAST(COUNT(*) AS STRING) FROM usage_events WHERE email IN (SELECT email FROM end_users WHERE company_id NOT LIKE 'GONE-%' OR company_id = 'GONE-3000')";
-    assert_eq!(number("SELECT count(*) FROM hub_activity"), lake.sql(known)[0]);
-    assert_eq!(number("SELECT count(*) FROM hub_metric"), "2000");
-    let customers = number("SELECT count(*) FROM hub_r_company WHERE status = 'customer' AND deleted = 0");
-    for table in ["crm_scores", "crm_customer_log"] {
-        assert_eq!(lake.sql(&format!("SELECT CAST(COUNT(*) AS STRING) FROM {table}")), [customers.as_str()], "{table}");
-    }
-    // The hub tells what was written to it; from then on both sides are known.
-    for sync in ["companies", "endusers"] {
-        bench.run(&["run", sync, "--quiet"]);
-    }
-
-    lake.sql("UPDATE companies SET name = CONCAT(name, ' Group') WHERE company_id BETWEEN 'C00001' AND 'C00020'");
-    lake.sql("UPDATE companies SET phase = 'Renewal' WHERE company_id IN ('C00101', 'C00102')");
-    lake.sql("UPDATE end_users SET position = 'Data Lead' WHERE user_id IN ('U000301', 'U000302')");
-    lake.sql("UPDATE revenue SET paid = TRUE, updated_at = TIMESTAMP '2026-05-01 09:00:00+00' WHERE invoice_id <= 'INV-000009'");
-    lake.sql("INSERT INTO usage_events (event_id, company_id, email, action, weight, happened_at) SELECT event_id + 1000000, company_id, email, action, weight, happened_at FROM usage_events WHERE event_id <= 90");
-    for (model, key, field) in [
-        ("company", "C00031", "h=7"),
-        ("company", "C00101", "phase=At risk"),
-        ("enduser", "U000302", "position=Chief of Everything"),
-        ("enduser", "U000303", "firstName=Renamed-in-the-CRM"),
-        ("company", "CRM-77", "name=Born in the CRM Ltd"),
-    ] {
-        bench.run(&["hub", "set", model, key, field]).expect(0);
-    }
-    let second = run(&bench);
-    assert_eq!(
-        modes(&second),
-        [
-            ("activities", "cursor"),
-            ("companies", "tracking"),
-            ("customer_log", "full"),
-            ("endusers", "tracking"),
-            ("licenses", "tracking"),
-            ("metrics", "cursor"),
-            ("opportunities", "tracking"),
-            ("revenue", "cursor"),
-            ("scores", "replace"),
-        ]
-    );
-    let of = |sync: &str, side: &str, count: &str| second[sync][side][count].as_u64().expect("a count");
-    assert_eq!(of("companies", "to_platform", "updated"), 22, "{}", second["companies"]);
-    // Beside what changed only what was dropped before is looked at again.
-    assert!(of("companies", "to_platform", "read") < 100, "{}", second["companies"]);
-    assert_eq!((of("companies", "to_warehouse", "created"), of("companies", "to_warehouse", "updated")), (1, 1));
-    assert_eq!((of("endusers", "to_platform", "updated"), of("endusers", "to_warehouse", "updated")), (1, 1));
-    assert_eq!(second["endusers"]["conflicts"], 1, "{}", second["endusers"]);
-    assert_eq!(of("revenue", "to_platform", "updated"), 9, "{}", second["revenue"]);
-    assert_eq!(lake.sql("SELECT CAST(health AS STRING) FROM companies WHERE company_id = 'C00031'"), ["7"]);
-    assert_eq!(lake.sql("SELECT name FROM companies WHERE company_id = 'CRM-77'"), ["Born in the CRM Ltd"]);
-    assert_eq!(lake.sql("SELECT phase FROM companies WHERE company_id = 'C00101'"), ["Renewal"], "the warehouse wins");
-    assert_eq!(lake.sql("SELECT first_name FROM end_users WHERE user_id = 'U000303'"), ["Renamed-in-the-CRM"]);
-    assert_eq!(lake.sql("SELECT position FROM end_users WHERE user_id = 'U000302'"), ["Data Lead"], "held");
-    both_sides_agree(&bench, &lake);
-    // An echo would be written again.
-    for sync in ["companies", "endusers"] {
-        let quiet = bench.run(&["run", sync, "--json"]).json().pop().expect("a run");
-        assert_eq!(quiet["created"].as_u64().unwrap() + quiet["updated"].as_u64().unwrap(), 0, "{quiet}");
-        assert!(quiet["error"].is_null(), "{quiet}");
-    }
+    tell(&Lake::new("demo"));
 }
