@@ -1,6 +1,7 @@
 //! The warehouses: SQL systems that a data team owns. Each is one folder and one line in [`list`]; all implement
 //! [`tidegate_model::ports::Warehouse`] and pass the suite `tidegate_testkit::warehouse_suite`.
 
+mod arrived;
 pub mod bigquery;
 mod builder;
 mod cell;
@@ -14,6 +15,7 @@ mod near;
 mod postgres;
 mod records;
 pub mod snowflake;
+mod sources;
 mod sqlite;
 
 pub use list::{KindInfo, OpenContext, kinds, login, open};

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use arrow_array::builder::{Decimal128Builder, Decimal256Builder};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Decimal128Type, Decimal256Type, Float64Type, TimestampMicrosecondType};
-use arrow_array::{Array, ArrayRef, Float64Array, RecordBatch, RecordBatchOptions, StringArray};
+use arrow_array::types::{Decimal128Type, Decimal256Type, TimestampMicrosecondType};
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Schema, SchemaRef, TimeUnit};
-use tidegate_model::page::{Misfit, Page, arrow_field, arrow_type};
+use tidegate_model::Result;
+use tidegate_model::page::{Page, arrow_field, arrow_type};
 use tidegate_model::value::{Decimal, Type};
-use tidegate_model::{Error, ErrorKind, Result};
 
-use crate::builder::{not_finite, too_many_digits};
+use crate::arrived::{self, Faults, documents, floats, unknown_form};
+use crate::builder::too_many_digits;
 use crate::cell::canonical_json;
 
 /// A column of a result.
@@ -31,50 +32,20 @@ pub(super) fn schema(columns: &[Wanted]) -> SchemaRef {
 
 /// Brings a batch into the form of our pages.
 pub(super) fn page(batch: &RecordBatch, columns: &[Wanted], schema: &SchemaRef) -> Result<Page> {
-    if batch.num_columns() != columns.len() {
-        let came = batch.num_columns();
-        return Err(Error::internal(format!("a result of {} columns came with {came}", columns.len())));
-    }
-    let mut misfits = Vec::new();
-    let mut arrays = Vec::with_capacity(columns.len());
-    for (at, (column, array)) in columns.iter().zip(batch.columns()).enumerate() {
-        let mut faults = Faults { column: at, found: &mut misfits };
-        let array = convert(array, column.logical, &mut faults).ok_or_else(|| {
-            let came = array.data_type();
-            Error::new(
-                ErrorKind::SchemaChanged,
-                format!("column {} comes as {came}, which cannot be read as {}", column.name, column.logical),
-            )
+    arrived::page(batch, columns, schema, convert, |column, came| {
+        unknown_form(&column.name, column.logical, came)
             .hint("its type may have changed while the run went on; run it again")
-        })?;
-        arrays.push(array);
-    }
-    misfits.sort_by_key(|misfit: &Misfit| (misfit.row, misfit.column));
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    let rows = RecordBatch::try_new_with_options(schema.clone(), arrays, &options)
-        .map_err(|error| Error::internal("build a page").cause(error))?;
-    Ok(Page { rows, misfits })
-}
-
-/// Where misfits of one column are gathered.
-struct Faults<'a> {
-    column: usize,
-    found: &'a mut Vec<Misfit>,
-}
-
-impl Faults<'_> {
-    fn add(&mut self, row: usize, rule: &'static str, reason: impl Into<String>) {
-        self.found.push(Misfit { row, column: self.column, rule, reason: reason.into() });
-    }
+    })
 }
 
 /// `None` if the array has no form that the type has on the wire.
-fn convert(array: &ArrayRef, logical: Type, faults: &mut Faults<'_>) -> Option<ArrayRef> {
+fn convert(array: &ArrayRef, column: &Wanted, faults: &mut Faults<'_>) -> Option<ArrayRef> {
+    let logical = column.logical;
     match (logical, array.data_type()) {
         (_, DataType::Null) => Some(arrow_array::new_null_array(&arrow_type(logical), array.len())),
         (Type::Decimal { precision, scale }, _) => decimals(array, precision, scale, faults),
         (Type::Float64, DataType::Float64) => Some(floats(array, faults)),
-        (Type::Json | Type::List, DataType::Utf8) => Some(documents(array.as_string::<i32>(), faults)),
+        (Type::Json | Type::List, DataType::Utf8) => Some(documents(array.as_string::<i32>(), canonical_json, faults)),
         (Type::Int64, DataType::Int64)
         | (Type::Text, DataType::Utf8)
         | (Type::Bool, DataType::Boolean)
@@ -129,37 +100,9 @@ fn decimals(array: &ArrayRef, precision: u8, scale: i8, faults: &mut Faults<'_>)
     Some(Arc::new(wide.finish().with_data_type(kind)))
 }
 
-fn floats(array: &ArrayRef, faults: &mut Faults<'_>) -> ArrayRef {
-    let floats = array.as_primitive::<Float64Type>();
-    if floats.iter().flatten().all(f64::is_finite) {
-        return array.clone();
-    }
-    let cells = floats.iter().enumerate().map(|(row, cell)| {
-        let cell = cell?;
-        if !cell.is_finite() {
-            let fault = not_finite();
-            faults.add(row, fault.rule, fault.reason);
-            return None;
-        }
-        Some(cell)
-    });
-    Arc::new(cells.collect::<Float64Array>())
-}
-
-fn documents(texts: &StringArray, faults: &mut Faults<'_>) -> ArrayRef {
-    let cells = texts.iter().enumerate().map(|(row, cell)| {
-        let canonical = canonical_json(cell?);
-        if canonical.is_none() {
-            faults.add(row, "bad_json", "the cell holds no JSON document");
-        }
-        canonical
-    });
-    Arc::new(cells.collect::<StringArray>())
-}
-
 #[cfg(test)]
 mod tests {
-    use arrow_array::{Decimal128Array, Decimal256Array};
+    use arrow_array::{Decimal128Array, Decimal256Array, Float64Array, StringArray};
     use arrow_buffer::i256;
     use tidegate_model::cells::value_at;
     use tidegate_model::value::Value;

@@ -5,11 +5,12 @@ use tidegate_model::record::Key;
 use tidegate_model::schema::Source;
 use tidegate_model::span::CursorPoint;
 use tidegate_model::value::{Type, Value};
-use tidegate_model::{Error, ErrorKind, Result};
+use tidegate_model::{Error, Result};
 
 use super::catalog::{Shape, SourceColumn};
 use super::server::Param;
 use super::types::Kind;
+use crate::sources::{no_order, other_type};
 
 /// A piece of SQL with the values that its parameters stand for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -66,8 +67,7 @@ pub(super) fn usable(column: &SourceColumn) -> Result<String> {
         | Kind::Datetime
         | Kind::Timestamp => Ok(format!("({name} IS NOT NULL)")),
         Kind::Float => Ok(format!("({name} IS NOT NULL AND NOT IS_NAN({name}) AND NOT IS_INF({name}))")),
-        _ => Err(Error::config(format!("column {} is {}, which has no order to follow", column.name, column.native))
-            .hint("take a column of numbers, dates or times as the cursor")),
+        _ => Err(no_order(&column.name, &column.native)),
     }
 }
 
@@ -96,13 +96,7 @@ fn param(column: &SourceColumn, value: &Value) -> Result<Param> {
         (Type::Float64, Value::Float(x)) => format!("{x:e}"),
         (Type::Timestamp, Value::Timestamp(_)) => value.to_string().replace('T', " "),
         (Type::TimestampTz, Value::TimestampTz(_)) => value.to_string().replace('T', " ").replace('Z', "+00:00"),
-        (logical, value) => {
-            return Err(Error::new(
-                ErrorKind::SchemaChanged,
-                format!("column {} is {logical}; the cursor stands at a {}", column.name, value.type_name()),
-            )
-            .hint("the column's type changed since the last run: `tidegate reset SYNC --cursor VALUE` starts anew"));
-        }
+        (logical, value) => return Err(other_type(&column.name, logical, value)),
     };
     Ok(Param::One(param_type(column.kind), text))
 }

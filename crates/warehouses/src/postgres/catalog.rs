@@ -12,6 +12,7 @@ use super::types::{Known, Postgres, Wire, known};
 use crate::findings::Dialect;
 use crate::fit::Slot;
 use crate::near::{did_you_mean, near};
+pub(super) use crate::sources::title;
 
 /// Names looked at for near matches.
 const NEAR_NAMES_MAX: i64 = 10_000;
@@ -93,11 +94,7 @@ pub(super) struct Shape {
 
 impl Shape {
     pub(super) fn column(&self, name: &str, source: &Source) -> Result<&SourceColumn> {
-        self.columns.iter().find(|column| column.name == name).ok_or_else(|| {
-            let known: Vec<&str> = self.columns.iter().map(|column| column.name.as_str()).collect();
-            let hint = did_you_mean(&near(name, known.iter().copied()), &format!("it has {}", known.join(", ")));
-            Error::new(ErrorKind::SchemaChanged, format!("{} has no column {name}", title(source))).hint(hint)
-        })
+        crate::sources::column(&self.columns, |column| &column.name, name, source)
     }
 
     pub(super) fn describe(&self) -> RelationSchema {
@@ -110,14 +107,6 @@ impl Shape {
             history_days: None,
             rows_estimate: self.rows_estimate,
         }
-    }
-}
-
-/// A source in words.
-pub(super) fn title(source: &Source) -> String {
-    match source {
-        Source::Relation(relation) => relation.to_string(),
-        Source::Query(_) => "the query".to_owned(),
     }
 }
 

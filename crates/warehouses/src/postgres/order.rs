@@ -1,13 +1,14 @@
 //! The order of keys and cursors, as SQL.
 
+use tidegate_model::Result;
 use tidegate_model::record::Key;
 use tidegate_model::schema::Source;
 use tidegate_model::span::CursorPoint;
 use tidegate_model::value::{Type, Value};
-use tidegate_model::{Error, ErrorKind, Result};
 
 use super::catalog::{Shape, SourceColumn};
 use super::types::{Wire, literal};
+use crate::sources::{no_order, other_type};
 use tidegate_model::ports::{ReadMode, no_history};
 
 /// The key's canonical text, sorted by its bytes.
@@ -65,13 +66,7 @@ pub(super) fn usable(column: &SourceColumn) -> Result<Usable> {
             format!("({name} IS NOT NULL AND {name}::text NOT IN ('NaN', 'Infinity', '-Infinity'))"),
             format!("({name} IS NULL OR {name}::text IN ('NaN', 'Infinity', '-Infinity'))"),
         ),
-        _ => {
-            return Err(Error::config(format!(
-                "column {} is {}, which has no order to follow",
-                column.name, column.native
-            ))
-            .hint("take a column of numbers, dates or times as the cursor"));
-        }
+        _ => return Err(no_order(&column.name, &column.native)),
     };
     Ok(Usable { yes, no })
 }
@@ -100,11 +95,7 @@ fn value_literal(column: &SourceColumn, value: &Value) -> Result<String> {
         (Type::Time, Value::Time(_)) => typed("time"),
         (Type::Timestamp, Value::Timestamp(_)) => typed("timestamp"),
         (Type::TimestampTz, Value::TimestampTz(_)) => typed("timestamptz"),
-        (logical, value) => Err(Error::new(
-            ErrorKind::SchemaChanged,
-            format!("column {} is {logical}; the cursor stands at a {}", column.name, value.type_name()),
-        )
-        .hint("the column's type changed since the last run: `tidegate reset SYNC --cursor VALUE` starts anew")),
+        (logical, value) => Err(other_type(&column.name, logical, value)),
     }
 }
 

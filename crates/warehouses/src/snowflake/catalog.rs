@@ -14,6 +14,7 @@ use super::wire::{RowType, Session};
 use crate::findings::Dialect;
 use crate::fit::Slot;
 use crate::near::{did_you_mean, near};
+pub(super) use crate::sources::title;
 
 /// Names looked at for near matches.
 const NEAR_NAMES_MAX: usize = 10_000;
@@ -136,11 +137,7 @@ impl Shape {
     }
 
     pub(super) fn column(&self, name: &str, source: &Source) -> Result<&SourceColumn> {
-        self.columns.iter().find(|column| column.name == name).ok_or_else(|| {
-            let known: Vec<&str> = self.columns.iter().map(|column| column.name.as_str()).collect();
-            let hint = did_you_mean(&near(name, known.iter().copied()), &format!("it has {}", known.join(", ")));
-            Error::new(ErrorKind::SchemaChanged, format!("{} has no column {name}", title(source))).hint(hint)
-        })
+        crate::sources::column(&self.columns, |column| &column.name, name, source)
     }
 
     pub(super) fn describe(&self) -> RelationSchema {
@@ -153,14 +150,6 @@ impl Shape {
             history_days: self.history_days,
             rows_estimate: self.rows_estimate,
         }
-    }
-}
-
-/// A source in words.
-pub(super) fn title(source: &Source) -> String {
-    match source {
-        Source::Relation(relation) => relation.to_string(),
-        Source::Query(_) => "the query".to_owned(),
     }
 }
 

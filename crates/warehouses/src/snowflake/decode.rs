@@ -5,22 +5,20 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    ArrowPrimitiveType, Date32Type, Decimal128Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    Time64MicrosecondType, TimestampMicrosecondType,
+    ArrowPrimitiveType, Date32Type, Decimal128Type, Int8Type, Int16Type, Int32Type, Int64Type, Time64MicrosecondType,
+    TimestampMicrosecondType,
 };
-use arrow_array::{
-    Array, ArrayRef, Decimal128Array, Float64Array, Int64Array, PrimitiveArray, RecordBatch, RecordBatchOptions,
-    StringArray,
-};
+use arrow_array::{Array, ArrayRef, Decimal128Array, Int64Array, PrimitiveArray, RecordBatch};
 use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, Schema, SchemaRef};
-use tidegate_model::page::{Misfit, Page, arrow_field};
+use tidegate_model::Result;
+use tidegate_model::page::{Page, arrow_field};
 use tidegate_model::value::Type;
-use tidegate_model::{Error, Result};
 
 use super::types::Kind;
 use super::wire::RowType;
-use crate::builder::{not_finite, too_many_digits};
+use crate::arrived::{self, Faults, documents, floats, unknown_form};
+use crate::builder::too_many_digits;
 use crate::cell::canonical_json;
 
 /// A column of a result, and what becomes of it.
@@ -53,45 +51,10 @@ pub(super) fn schema(columns: &[Wanted]) -> SchemaRef {
 
 /// Brings a batch into the form of our pages.
 pub(super) fn page(batch: &RecordBatch, columns: &[Wanted], schema: &SchemaRef) -> Result<Page> {
-    if batch.num_columns() != columns.len() {
-        return Err(Error::internal(format!(
-            "a result of {} columns came with {}",
-            columns.len(),
-            batch.num_columns()
-        )));
-    }
-    let mut misfits = Vec::new();
-    let mut arrays = Vec::with_capacity(columns.len());
-    for (at, (column, array)) in columns.iter().zip(batch.columns()).enumerate() {
-        let mut faults = Faults { column: at, found: &mut misfits };
-        let array = convert(array, column, &mut faults).ok_or_else(|| unknown_form(column, array.data_type()))?;
-        arrays.push(array);
-    }
-    misfits.sort_by_key(|misfit: &Misfit| (misfit.row, misfit.column));
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    let rows = RecordBatch::try_new_with_options(schema.clone(), arrays, &options)
-        .map_err(|error| Error::internal("build a page").cause(error))?;
-    Ok(Page { rows, misfits })
-}
-
-fn unknown_form(column: &Wanted, came: &DataType) -> Error {
-    Error::new(
-        tidegate_model::ErrorKind::SchemaChanged,
-        format!("column {} comes as {came}, which cannot be read as {}", column.name, column.logical),
-    )
-    .hint("structured types and vectors are not read yet: take `query:` and cast the column to VARIANT")
-}
-
-/// Where misfits of one column are gathered.
-struct Faults<'a> {
-    column: usize,
-    found: &'a mut Vec<Misfit>,
-}
-
-impl Faults<'_> {
-    fn add(&mut self, row: usize, rule: &'static str, reason: impl Into<String>) {
-        self.found.push(Misfit { row, column: self.column, rule, reason: reason.into() });
-    }
+    arrived::page(batch, columns, schema, convert, |column, came| {
+        unknown_form(&column.name, column.logical, came)
+            .hint("structured types and vectors are not read yet: take `query:` and cast the column to VARIANT")
+    })
 }
 
 /// `None` if the array has no form that the column's kind has on the wire.
@@ -102,9 +65,11 @@ fn convert(array: &ArrayRef, column: &Wanted, faults: &mut Faults<'_>) -> Option
     match (column.logical, array.data_type()) {
         (Type::Int64, _) => whole(array, faults),
         (Type::Decimal { precision, scale }, _) => decimal(array, column.scale, precision, scale, faults),
-        (Type::Float64, DataType::Float64) => Some(float(array, faults)),
+        (Type::Float64, DataType::Float64) => Some(floats(array, faults)),
         (Type::Text, DataType::Utf8) => Some(array.clone()),
-        (Type::Json | Type::List, DataType::Utf8) => Some(json(array.as_string::<i32>(), faults)),
+        (Type::Json | Type::List, DataType::Utf8) => {
+            Some(documents(array.as_string::<i32>(), canonical_document, faults))
+        }
         (Type::Bool, DataType::Boolean) | (Type::Binary, DataType::Binary) => Some(array.clone()),
         (Type::Date, DataType::Date32) => Some(Arc::new(array.as_primitive::<Date32Type>().clone())),
         (Type::Time, _) => {
@@ -179,35 +144,6 @@ fn rescaled(digits: &Decimal128Array, from: i8, to: i8, precision: u8, faults: &
         fit
     });
     cells.collect()
-}
-
-fn float(array: &ArrayRef, faults: &mut Faults<'_>) -> ArrayRef {
-    let floats = array.as_primitive::<Float64Type>();
-    // What stands below a NULL is looked at along; it could at most lead to the longer way.
-    if floats.values().iter().all(|cell| cell.is_finite()) {
-        return array.clone();
-    }
-    let cells = floats.iter().enumerate().map(|(row, cell)| {
-        let cell = cell?;
-        if !cell.is_finite() {
-            let fault = not_finite();
-            faults.add(row, fault.rule, fault.reason);
-            return None;
-        }
-        Some(cell)
-    });
-    Arc::new(cells.collect::<Float64Array>())
-}
-
-fn json(texts: &StringArray, faults: &mut Faults<'_>) -> ArrayRef {
-    let cells = texts.iter().enumerate().map(|(row, cell)| {
-        let canonical = canonical_document(cell?);
-        if canonical.is_none() {
-            faults.add(row, "bad_json", "the cell holds no JSON document");
-        }
-        canonical
-    });
-    Arc::new(cells.collect::<StringArray>())
 }
 
 /// A document in canonical text. Snowflake prints an SQL NULL within an array as `undefined`.

@@ -1,17 +1,18 @@
 //! The order of keys and cursors, as SQL. Texts compare by their bytes: that is Snowflake's own order where a column
 //! has no collation, and is asked for by name where it has one.
 
+use tidegate_model::Result;
 use tidegate_model::ports::ReadMode;
 use tidegate_model::record::Key;
 use tidegate_model::schema::Source;
 use tidegate_model::span::CursorPoint;
 use tidegate_model::value::{Type, Value};
-use tidegate_model::{Error, ErrorKind, Result};
 
 use super::catalog::{Shape, SourceColumn};
 use super::types::Kind;
 use super::wire::Bind;
 use super::{history, outbox};
+use crate::sources::{no_order, other_type};
 
 /// A piece of SQL with the values that its question marks stand for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -73,8 +74,7 @@ pub(super) fn usable(column: &SourceColumn) -> Result<String> {
         Kind::Real => Ok(format!(
             "({name} IS NOT NULL AND {name} NOT IN (CAST('NaN' AS FLOAT), CAST('inf' AS FLOAT), CAST('-inf' AS FLOAT)))"
         )),
-        _ => Err(Error::config(format!("column {} is {}, which has no order to follow", column.name, column.native))
-            .hint("take a column of numbers, dates or times as the cursor")),
+        _ => Err(no_order(&column.name, &column.native)),
     }
 }
 
@@ -88,11 +88,7 @@ fn value_text(column: &SourceColumn, value: &Value) -> Result<String> {
         (Type::Float64, Value::Float(x)) => Ok(format!("{x:e}")),
         (Type::Timestamp, Value::Timestamp(_)) => Ok(value.to_string().replace('T', " ")),
         (Type::TimestampTz, Value::TimestampTz(_)) => Ok(value.to_string().replace('T', " ").replace('Z', "+00:00")),
-        (logical, value) => Err(Error::new(
-            ErrorKind::SchemaChanged,
-            format!("column {} is {logical}; the cursor stands at a {}", column.name, value.type_name()),
-        )
-        .hint("the column's type changed since the last run: `tidegate reset SYNC --cursor VALUE` starts anew")),
+        (logical, value) => Err(other_type(&column.name, logical, value)),
     }
 }
 

@@ -12,6 +12,7 @@ use super::types::{Affinity, Stored, affinity, shared, stored};
 use crate::findings::Dialect;
 use crate::fit::Slot;
 use crate::near::{did_you_mean, near};
+pub(super) use crate::sources::title;
 
 /// Cells looked at for the type of a column that does not say it.
 const SAMPLE_ROWS: u32 = 1_000;
@@ -71,19 +72,7 @@ pub(super) struct Shape {
 
 impl Shape {
     pub(super) fn column(&self, name: &str, source: &Source) -> Result<&SourceColumn> {
-        self.columns.iter().find(|column| column.name == name).ok_or_else(|| {
-            let known: Vec<&str> = self.columns.iter().map(|column| column.name.as_str()).collect();
-            let hint = did_you_mean(&near(name, known.iter().copied()), &format!("it has {}", known.join(", ")));
-            Error::new(ErrorKind::SchemaChanged, format!("{} has no column {name}", title(source))).hint(hint)
-        })
-    }
-}
-
-/// A source in words.
-pub(super) fn title(source: &Source) -> String {
-    match source {
-        Source::Relation(relation) => relation.to_string(),
-        Source::Query(_) => "the query".to_owned(),
+        crate::sources::column(&self.columns, |column| &column.name, name, source)
     }
 }
 

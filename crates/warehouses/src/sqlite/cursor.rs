@@ -11,6 +11,7 @@ use super::catalog::SourceColumn;
 use super::types::{Affinity, decode};
 use crate::cell::Cell;
 use crate::findings::Dialect;
+use crate::sources::{no_order, other_type};
 
 /// Name of the function that gives the number of a time's text.
 pub(super) const TIME_FUNCTION: &str = "tidegate_time_number";
@@ -128,10 +129,7 @@ impl CursorSql {
                 let number = format!("{TIME_FUNCTION}({name})");
                 Self { usable: format!("{number} IS NOT NULL"), number }
             }
-            other => {
-                return Err(Error::config(format!("column {} is {other}, which has no order to follow", column.name))
-                    .hint("take a column of numbers, dates or times as the cursor"));
-            }
+            other => return Err(no_order(&column.name, &other.to_string())),
         })
     }
 }
@@ -152,13 +150,7 @@ fn parameter(column: &SourceColumn, value: &Value) -> Result<SqlValue> {
         (Type::Text, value) => SqlValue::Text(value.to_string()),
         (_, Value::Date(days)) => SqlValue::Integer((*days).into()),
         (_, Value::Time(us) | Value::Timestamp(us) | Value::TimestampTz(us)) => SqlValue::Integer(*us),
-        (logical, value) => {
-            return Err(Error::new(
-                tidegate_model::ErrorKind::SchemaChanged,
-                format!("column {} is {logical}; the cursor stands at a {}", column.name, value.type_name()),
-            )
-            .hint("the column's type changed since the last run: `tidegate reset SYNC --cursor VALUE` starts anew"));
-        }
+        (logical, value) => return Err(other_type(&column.name, logical, value)),
     })
 }
 
