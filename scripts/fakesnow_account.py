@@ -59,6 +59,7 @@ owners: set[str] = set()
 expired: set[str] = set()
 # Results that were put off, and how often each was asked for.
 put_off: dict[str, int] = {}
+SESSIONS = re.compile(r"^\s*CALL\s+STAND_IN\$SESSIONS\(\s*\)\s*$", re.IGNORECASE)
 # Answers that a session keeps for statements that are sent again.
 ANSWERS_MAX = 32
 upper_case = fakesnow.transforms.upper_case_unquoted_identifiers
@@ -257,6 +258,9 @@ async def query(request: Request) -> Response:
         expired.add(token)
         return no("390112", "Your session has expired. Please login again.")
     name = request.query_params["requestId"]
+    if " ORDER BY " in (await body_of(request))["sqlText"] and faults.next_of(world, faults.HANGS):
+        world.hanging[name] = secrets.token_hex(16)
+        return later(no("000604", "SQL execution canceled", "57014"), world.hanging[name], 1 << 30)
     answer = mine.answers.get(name)
     if answer is None:
         answer = await carried(request)
@@ -268,10 +272,21 @@ async def query(request: Request) -> Response:
     return await faults.after(fault, answer)
 
 
-def later(answer: Response) -> Response:
-    """The answer of a statement that takes its time: it has to be asked for, twice."""
-    name, body = secrets.token_hex(16), json.loads(answer.body)
-    results[name], put_off[name] = body, 1
+async def abort(request: Request) -> JSONResponse:
+    """Ends a statement of this session that hangs."""
+    token, asked = fake.to_token(request), (await body_of(request))["requestId"]
+    if token not in fake.sessions:
+        return no("390104", "User must login again to access the service.")
+    world, _ = fake.sessions[token].session
+    world.aborted.append(asked)
+    put_off.pop(world.hanging.pop(asked, ""), None)
+    return JSONResponse({"success": True})
+
+
+def later(answer: Response, name: str = "", times: int = 1) -> Response:
+    """The answer of a statement that takes its time: it has to be asked for, twice if not said otherwise."""
+    name, body = name or secrets.token_hex(16), json.loads(answer.body)
+    results[name], put_off[name] = body, times
     data = {"queryId": name, "getResultUrl": f"/queries/{name}/result"}
     return JSONResponse({"data": data, "code": "333333", "message": "Query execution in progress.", "success": False})
 
@@ -290,6 +305,9 @@ async def carried(request: Request) -> JSONResponse:
         return no("000008", "Actual statement count 2 did not match the desired statement count 1.", "0A000")
     world, session = connection.session
     listing.current.set(world)
+    if SESSIONS.match(sql):
+        others = [one for one in fake.sessions if one not in owners and fake.sessions[one].session[0] is world]
+        return JSONResponse({"data": staging.told([[one[:4]] for one in others], "session"), "success": True})
     for ours in (roles, users, faults):
         if not ours.matters(sql):
             continue
@@ -317,6 +335,8 @@ async def staged(request: Request, body: dict, connection, place: tuple, sql: st
     base = f"{request.url.scheme}://{request.url.netloc}"
     account = next(name for name, known in worlds.items() if known is world)
     try:
+        if (found := staging.PUT.match(sql)) and staging.at_fakesnow(account, staging.of(world, place, found[2])[0]):
+            return await put_by_fakesnow(request, body, world, place, found)
         if not staging.COPY.match(sql):
             data = await run_in_threadpool(staging.run, world, account, place, sql, base)
             return JSONResponse({"data": data, "success": True})
@@ -332,6 +352,18 @@ async def staged(request: Request, body: dict, connection, place: tuple, sql: st
         return JSONResponse(answer)
     names = ("file", "status", "rows_parsed", "rows_loaded", "error_limit", "errors_seen")
     return JSONResponse({"data": staging.told(rows, *names), "success": True})
+
+
+async def put_by_fakesnow(request: Request, body: dict, world: World, place: tuple, found: re.Match) -> JSONResponse:
+    """A PUT that fakesnow answers itself: with an address in its bucket, as Google's storage gives one away."""
+    _, folder, _ = staging.noted(world, place, found)
+    stage = found[2].removesuffix(folder).rstrip("/")
+    for sql in (f"CREATE STAGE IF NOT EXISTS {stage}", f"PUT {found[1]} @{stage}/{folder} AUTO_COMPRESS=FALSE"):
+        answer = json.loads((await fake.query_request(again(request, {**body, "sqlText": sql}))).body)
+        if not answer["success"]:
+            return JSONResponse(answer)
+    answer["data"]["queryId"] = secrets.token_hex(16)
+    return JSONResponse(answer)
 
 
 async def google(request: Request) -> Response:
@@ -404,6 +436,7 @@ app = Starlette(
         Route("/session/token-request", renew, methods=["POST"]),
         Route("/session", session, methods=["POST"]),
         Route("/queries/v1/query-request", query, methods=["POST"]),
+        Route("/queries/v1/abort-request", abort, methods=["POST"]),
         Route("/queries/{query}/result", result),
         Route("/parts/{part}", part),
         Route("/gcs/{path:path}", google, methods=["PUT"]),
@@ -417,4 +450,6 @@ if __name__ == "__main__":
     listener.listen(128)
     with open(sys.argv[1], "w") as file:
         file.write(str(listener.getsockname()[1]))
-    uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
+    # After five seconds, uvicorn's own measure, it hangs up on who idles; busy, it does so while the next question is
+    # on its way, which a test then takes for a failure.
+    uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_keep_alive=3600)).run(sockets=[listener])

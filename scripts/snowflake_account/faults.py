@@ -1,5 +1,8 @@
 """What goes wrong on demand: `CALL STAND_IN$FAULT('kind', times)`, or all the time in an account whose name holds `shaky`.
 
+`hangs`: a read in order that ends only when it is aborted; `CALL STAND_IN$HANGING()` has a row for each that hangs,
+`CALL STAND_IN$ABORTED()` one for each statement that was aborted.
+
 Only the connections under test meet them, never the owner of a test's tables.
 """
 
@@ -9,6 +12,7 @@ from collections import Counter
 
 from starlette.responses import Response
 
+LISTED = re.compile(r"^\s*CALL\s+STAND_IN\$(ABORTED|HANGING)\(\s*\)\s*$", re.I)
 CALL = re.compile(r"^\s*CALL\s+STAND_IN\$FAULT\(\s*'(\w+)'\s*,\s*(\d+)\s*\)\s*$", re.I)
 
 # Of a statement: its session's token has expired (390112); the gateway never passes it on; it is carried out and the
@@ -18,6 +22,8 @@ STATEMENT = ("expired", "gateway", "lost", "cut", "later", "slow")
 PART = ("part_403", "part_503", "part_cut", "part_slow")
 # Of a renewal: the master token has expired, too (390114), and with it the session.
 RENEWAL = ("master",)
+# Of a read in order, and only where asked for: it ends when it is aborted.
+HANGS = ("hangs",)
 # In a shaky account every so many statements and parts meet one, in turn.
 STATEMENT_EVERY = 7
 PART_EVERY = 3
@@ -25,12 +31,14 @@ SLOW_S = 0.7
 
 
 def matters(sql: str) -> bool:
-    return bool(CALL.match(sql))
+    return bool(CALL.match(sql) or LISTED.match(sql))
 
 
 def run(world, sql: str) -> tuple[list[list], tuple[str, ...]]:
+    if found := LISTED.match(sql):
+        return [[request] for request in getattr(world, found[1].lower())], ("request",)
     kind, times = CALL.match(sql).groups()
-    if kind not in STATEMENT + PART + RENEWAL:
+    if kind not in STATEMENT + PART + RENEWAL + HANGS:
         raise ValueError(f"no fault {kind}")
     of(world)[kind] += int(times)
     return [["done"]], ("status",)
@@ -39,6 +47,7 @@ def run(world, sql: str) -> tuple[list[list], tuple[str, ...]]:
 def of(world) -> Counter:
     if not hasattr(world, "faults"):
         world.faults, world.asked, world.shaky, world.met = Counter(), Counter(), False, Counter()
+        world.aborted, world.hanging = [], {}
     return world.faults
 
 

@@ -1,15 +1,20 @@
 """Internal stages: PUT hands out a place in a cloud's storage and keys for it, COPY reads the files from there.
 
 The storage is somebody else's: Amazon's by moto (which checks signatures and session tokens), Microsoft's by azurite
-(which checks SAS tokens), Google's a few lines here (which check the token). Which of them an account lies on stands in
-its name: `…-on-s3`, `…-on-azure`, `…-on-gcs`. A stage is sealed by the client unless it was made with
-ENCRYPTION = (TYPE = 'SNOWFLAKE_SSE'); what was sealed is opened here with the key that the PUT handed out, so a file that
-was sealed wrongly, or not at all, is refused.
+(which checks SAS tokens), Google's by fakesnow (a presigned address of its own for each file, and a bucket behind it).
+Which of them an account lies on stands in its name: `…-on-s3`, `…-on-azure`, `…-on-gcs`. A stage is sealed by the client
+unless it was made with ENCRYPTION = (TYPE = 'SNOWFLAKE_SSE'); what was sealed is opened here with the key that the PUT
+handed out, so a file that was sealed wrongly, or not at all, is refused.
+
+fakesnow's bucket keeps no metadata, gives no keys and no tokens: stages on Google that are sealed lie in a few lines
+here, which check the token that each PUT hands out. Its COPY knows neither ESCAPE nor RECORD_DELIMITER nor ENCODING, so
+files are read here from its bucket, as they are from all others.
 
 `CALL STAND_IN$EXPIRED_KEYS(n)` makes the next n PUTs hand out keys that are no longer good.
 """
 
 import base64
+import contextlib
 import datetime
 import gzip
 import hashlib
@@ -24,6 +29,7 @@ import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field
 
+import fakesnow.transforms.stage as bucket
 import pyarrow as pa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
@@ -155,6 +161,18 @@ class Azure:
                 raise
 
 
+class Fakesnows:
+    """fakesnow's bucket: it hands out the addresses itself (`put_by_fakesnow` in fakesnow_account.py)."""
+
+    def get(self, path: str) -> tuple[bytes, dict | None]:
+        with open(os.path.join(bucket.LOCAL_BUCKET_PATH, path), "rb") as file:
+            return file.read(), None
+
+    def remove(self, path: str) -> None:
+        with contextlib.suppress(FileNotFoundError):  # a file whose PUT was answered, and that never came
+            os.remove(os.path.join(bucket.LOCAL_BUCKET_PATH, path))
+
+
 class Google:
     """A few lines of our own, on the account's own address."""
 
@@ -198,9 +216,15 @@ storage: dict[str, object] = {}
 making = threading.Lock()
 
 
-def cloud_of(account: str, base: str):
-    """The storage of an account, made when first needed."""
+def at_fakesnow(account: str, stage: Stage) -> bool:
+    return "-on-gcs" in account and not stage.sealed
+
+
+def cloud_of(account: str, base: str, stage: Stage):
+    """The storage of a stage, made when first needed."""
     name = next((name for name in ("azure", "gcs") if f"-on-{name}" in account), "s3")
+    if at_fakesnow(account, stage):
+        return Fakesnows()
     with making:
         if name not in storage:
             if name == "gcs":
@@ -254,7 +278,10 @@ def run(world, account: str, place: tuple, sql: str, base: str) -> dict:
         world.expired_keys = int(found[1])
         return told([["done"]], "status")
     if found := CREATE.match(sql):
-        stages.setdefault(split(found[1], place), Stage(sealed="SNOWFLAKE_SSE" not in found[2].upper()))
+        name = split(found[1], place)
+        stage = stages.setdefault(name, Stage(sealed="SNOWFLAKE_SSE" not in found[2].upper()))
+        if at_fakesnow(account, stage):
+            stage.folder = "/".join(name)
         return told([["Stage area successfully created."]], "status")
     if found := DROP.match(sql):
         stages.pop(split(found[1], place), None)
@@ -267,19 +294,25 @@ def run(world, account: str, place: tuple, sql: str, base: str) -> dict:
     stage, folder = of(world, place, REMOVE.match(sql)[1])
     gone = [name for name in stage.files if name.startswith(folder)]
     for name in gone:
-        cloud_of(account, base).remove(f"{stage.folder}/{name}")
+        cloud_of(account, base, stage).remove(f"{stage.folder}/{name}")
         stage.files.discard(name)
     return told([[name, "removed"] for name in gone], "name", "result")
 
 
-def put(world, account: str, place: tuple, found: re.Match, base: str) -> dict:
+def noted(world, place: tuple, found: re.Match) -> tuple[Stage, str, str]:
+    """The stage of a PUT, the folder and the file, which is on the stage from now on."""
     stage, folder = of(world, place, found[2])
     if found[3].strip() != PUT_OPTIONS:
         raise Refused("001003", f"the stand-in knows no PUT with {found[3]}", "42000")
     name = found[1].rsplit("/", 1)[1]
     stage.files.add(f"{folder}{name}")
+    return stage, folder, name
+
+
+def put(world, account: str, place: tuple, found: re.Match, base: str) -> dict:
+    stage, folder, name = noted(world, place, found)
     expired, world.expired_keys = world.expired_keys > 0, max(0, world.expired_keys - 1)
-    info = cloud_of(account, base).info(f"{stage.folder}/{folder}", name, expired)
+    info = cloud_of(account, base, stage).info(f"{stage.folder}/{folder}", name, expired)
     material = {"queryStageMasterKey": base64.b64encode(stage.key).decode(), "queryId": secrets.token_hex(8), "smkId": stage.smk}
     return {
         "command": "UPLOAD",
@@ -328,9 +361,9 @@ def copy(world, account: str, place: tuple, sql: str, base: str) -> tuple[pa.Tab
     stage, folder = of(world, place, path)
     rows, answer = [], []
     for name in sorted(name for name in stage.files if name.startswith(folder)):
-        body, about = cloud_of(account, base).get(f"{stage.folder}/{name}")
+        body, about = cloud_of(account, base, stage).get(f"{stage.folder}/{name}")
         body = opened(stage, body, about)
-        if about["digest"] != base64.b64encode(hashlib.sha256(body).digest()).decode():
+        if about and about["digest"] != base64.b64encode(hashlib.sha256(body).digest()).decode():
             raise Refused("000002", "the digest of a file on the stage differs", "22000")
         before = len(rows)
         rows.extend(cells(gzip.decompress(body).decode()))

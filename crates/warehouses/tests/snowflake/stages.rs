@@ -174,6 +174,18 @@ async fn on_google_sealed() {
     every_mode("gcs", true).await;
 }
 
+/// fakesnow gives presigned addresses away, as Google's storage does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_google_as_they_are_by_fakesnows_addresses() {
+    let lab = lab("gcs", false).await;
+    let options = "AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = GZIP OVERWRITE = TRUE";
+    let put = format!("PUT 'file:///x/1.csv.gz' '@\"LAB\".\"TIDEGATE\".\"LOADS\"/x/' {options}");
+    let info = lab.run(&put).await["data"]["stageInfo"].take();
+    let address = info["presignedUrl"].as_str().expect("an address");
+    assert!(info["locationType"] == "GCS" && address.ends_with("/fs_bucket/LAB/TIDEGATE/LOADS/x/1.csv.gz"), "{info}");
+    every_mode("gcs", false).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_that_have_expired_are_asked_for_anew_and_wrong_ones_are_told() {
     for cloud in ["s3", "azure", "gcs"] {
