@@ -48,6 +48,9 @@ impl Failure {
     }
 }
 
+/// How long a process that is done gives others to hear so.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// Runs something with an async runtime, which is started only for commands that need one.
 pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -56,7 +59,12 @@ pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, 
             .hint("the system's limit of processes or open files may be reached")
             .cause(error)
     })?;
-    let done = runtime.block_on(work);
+    let done = runtime.block_on(async {
+        let done = work.await;
+        // Statements that were given up are aborted, and sessions ended: some bill for as long as they last.
+        tidegate_net::farewell::said(LAST_WORDS).await;
+        done
+    });
     // A blocking call that hangs must not keep a process that is done.
     runtime.shutdown_timeout(std::time::Duration::from_millis(500));
     done

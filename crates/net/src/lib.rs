@@ -1,6 +1,7 @@
 //! How tidegate calls other machines: whom it trusts, how it reads their addresses. What is said then is the caller's.
 
 pub mod certificate;
+pub mod farewell;
 pub mod http;
 pub mod oauth;
 pub mod postgres;

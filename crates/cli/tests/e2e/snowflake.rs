@@ -1,5 +1,8 @@
 //! Snowflake as the warehouse, on the stand-in that `scripts/services` starts: changes only, after the first run.
 
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 use super::account::{Account, PASSWORD};
@@ -105,6 +108,33 @@ fn history_that_is_gone_is_answered_with_one_full_read() {
         bench.hub_rows("SELECT count(*) FROM hub_r_company WHERE name IN ('Too late', 'Made anew', 'And on')"),
         ["3"]
     );
+}
+
+/// Who stops a run does not leave its statement to the warehouse, which would bill for an hour of it.
+#[test]
+fn a_run_that_is_stopped_aborts_its_statement_and_ends_its_sessions() {
+    let account = Account::new();
+    let bench = bench(&account, 50, COMPANIES);
+    let sessions = "CALL STAND_IN$SESSIONS()";
+    run(&bench);
+    assert_eq!(account.count(sessions), 0, "sessions of a run that is over");
+    account.sql("CALL STAND_IN$FAULT('hangs', 1)");
+    let mut command = bench.command(&["run", "companies", "--full", "--json"]);
+    command.env(PASSWORD.0, PASSWORD.1).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().expect("started");
+    let begun = Instant::now();
+    while account.count("CALL STAND_IN$HANGING()") == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "no statement hangs");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let stopped = Instant::now();
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("sent");
+    let done: super::bench::Done = child.wait_with_output().expect("ended").into();
+    assert_eq!(done.code, 130, "{} {}", done.stdout, done.stderr);
+    assert!(stopped.elapsed() < Duration::from_secs(8), "it was ended by force");
+    assert_eq!(account.count("CALL STAND_IN$ABORTED()"), 1);
+    assert_eq!(account.count(sessions), 0);
 }
 
 const STREAM: &str = "\

@@ -16,7 +16,7 @@ use super::goes_on::GoesOn;
 use super::history::{self, Begin, Read};
 use super::ledger::Ledger;
 use super::looks::{Looks, Pending, Taker};
-use super::retry::again;
+use super::retry::{again, opened};
 use super::rows::{Layout, Rows};
 use super::sorted;
 
@@ -151,10 +151,10 @@ async fn open_warehouse(ctx: &Ctx, plan: &Plan) -> Result<Rows> {
     let pages: Pages = match pinned {
         true => {
             let (engine, warehouse) = (&ctx.engine, ctx.job.warehouse.clone());
-            let pages = warehouse.read(ask.clone()).await?;
+            let pages = opened(&*warehouse, &ctx.options.cancel, ask.clone()).await?;
             Box::new(GoesOn::new(warehouse, ask, engine.env.clone(), ctx.options.cancel.clone(), pages))
         }
-        false => ctx.job.warehouse.read(ask).await?,
+        false => opened(&*ctx.job.warehouse, &ctx.options.cancel, ask).await?,
     };
     let plain = sorted::KeyRule { column: 0, transform: None };
     let pages = match (in_order, &rule) {

@@ -69,7 +69,7 @@ async fn each(
         page_rows: PAGE_ROWS,
         timezone: zone.clone(),
     };
-    let open = || warehouse.read(ask.clone());
+    let open = || retry::opened(&**warehouse, cancel, ask.clone());
     let mut pages: Pages = retry::again(engine, cancel, open).await?;
     while let Some(page) = pages.next().await? {
         take(&page)?;

@@ -11,7 +11,7 @@ use tidegate_model::page::{Misfit, Page, PageStream, Pages};
 use tidegate_model::ports::{Cancel, Env, ReadAsk, ReadMode, Warehouse};
 use tidegate_model::record::Key;
 
-use super::retry::{pause, wait_after};
+use super::retry::{opened, pause, wait_after};
 
 /// Where a read stands: enough to go on without losing one of several rows with the same key.
 #[derive(Debug, Default, PartialEq)]
@@ -73,7 +73,7 @@ impl GoesOn {
             if let ReadMode::Full { after, .. } = &mut ask.mode {
                 *after = self.stand.before.clone();
             }
-            match self.warehouse.read(ask).await {
+            match opened(&*self.warehouse, &self.cancel, ask).await {
                 Ok(pages) => {
                     (self.pages, self.skip) = (pages, self.stand.since);
                     return Ok(());

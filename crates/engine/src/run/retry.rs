@@ -1,9 +1,12 @@
 //! The one retry policy.
 
+use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use tidegate_model::error::{Error, Result, Retry};
-use tidegate_model::ports::{Cancel, Env};
+use tidegate_model::page::Pages;
+use tidegate_model::ports::{Cancel, Env, ReadAsk, Warehouse};
 
 use crate::api::Engine;
 
@@ -56,6 +59,15 @@ where
         };
         let Some(wait) = wait_after(&error, attempt, true, env.random()) else { return Err(error) };
         pause(env, cancel, wait).await?;
+    }
+}
+
+/// Opens a read of the warehouse. Given up as soon as the run is asked to stop: a statement may take an hour, and who
+/// drops it has it aborted.
+pub async fn opened(warehouse: &dyn Warehouse, cancel: &Cancel, ask: ReadAsk) -> Result<Pages> {
+    match select(warehouse.read(ask), pin!(cancel.asked())).await {
+        Either::Left((pages, _)) => pages,
+        Either::Right(_) => Err(Cancel::stopped()),
     }
 }
 

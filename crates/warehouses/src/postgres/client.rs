@@ -98,10 +98,9 @@ impl Server {
 
     /// Asks the server to stop what a session does.
     pub(super) fn cancel(&self, token: tokio_postgres::CancelToken) {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let tls = self.tls.clone();
         // Best effort: the connection is closed as well.
-        runtime.spawn(async move {
+        tidegate_net::farewell::say(async move {
             let _closed_anyway = match tls {
                 Some(tls) => token.cancel_query(tls).await,
                 None => token.cancel_query(NoTls).await,

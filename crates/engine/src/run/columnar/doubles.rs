@@ -157,7 +157,7 @@ fn ask(ctx: &Ctx, more: Option<&str>, mode: ReadMode) -> ReadAsk {
 async fn in_window(ctx: &Ctx, column: &str, from: &CursorPoint, to: &CursorPoint) -> Result<Vec<Print>> {
     let key = ctx.sync.key.warehouse.clone();
     let printer = printer(ctx).await?;
-    let mut pages = ctx.job.warehouse.read(of_window(ctx, column, from, to)).await?;
+    let mut pages = retry::opened(&*ctx.job.warehouse, &ctx.options.cancel, of_window(ctx, column, from, to)).await?;
     let mut found = Vec::new();
     while let Some(page) = pages.next().await? {
         ctx.options.cancel.check()?;
@@ -183,7 +183,8 @@ async fn in_window(ctx: &Ctx, column: &str, from: &CursorPoint, to: &CursorPoint
 async fn everywhere(ctx: &Ctx) -> Result<Vec<Print>> {
     let key = ctx.sync.key.warehouse.clone();
     let printer = printer(ctx).await?;
-    let mut pages: Pages = ctx.job.warehouse.read(ask(ctx, None, ReadMode::Unordered)).await?;
+    let mut pages: Pages =
+        retry::opened(&*ctx.job.warehouse, &ctx.options.cancel, ask(ctx, None, ReadMode::Unordered)).await?;
     let mut sorter = Sorter::default();
     while let Some(page) = pages.next().await? {
         ctx.options.cancel.check()?;

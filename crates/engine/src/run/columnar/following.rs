@@ -113,8 +113,10 @@ async fn window(work: &Work<'_>, following: &Following) -> Result<Pages> {
     };
     // The whole window is spooled before anything of it is sent: a read that breaks off is begun again.
     let rule = KeyRule { column: 0, transform: None };
-    let read = || async { sorted(ctx.job.warehouse.read(ask.clone()).await?, &rule, &ctx.engine.env).await };
-    let shown = retry::again(&ctx.engine, &ctx.options.cancel, read).await?;
+    let cancel = &ctx.options.cancel;
+    let open = || retry::opened(&*ctx.job.warehouse, cancel, ask.clone());
+    let read = || async { sorted(open().await?, &rule, &ctx.engine.env).await };
+    let shown = retry::again(&ctx.engine, cancel, read).await?;
     Ok(Box::new(LookedUp {
         engine: ctx.engine.clone(),
         job: ctx.job.clone(),

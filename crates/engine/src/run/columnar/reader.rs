@@ -20,6 +20,7 @@ use super::work::{Batch, Work};
 use crate::plan::columns::{Beforehand, Columns, position};
 use crate::plan::prints::Printer;
 use crate::run::context::Ctx;
+use crate::run::retry::opened;
 
 /// Where a read begins and ends, and what it makes of what it meets.
 pub(super) struct Range {
@@ -109,7 +110,7 @@ impl Reader {
         let ask = ask(ctx, &work.columns, &range.column, ends, work.page_rows());
         let (printer_of_rows, content) = row_printer(work).await?;
         Ok(Self {
-            pages: ctx.job.warehouse.read(ask).await?,
+            pages: opened(&*ctx.job.warehouse, &ctx.options.cancel, ask).await?,
             left: range.limit,
             range,
             key,

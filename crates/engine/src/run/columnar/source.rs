@@ -9,6 +9,7 @@ use super::groups::{Grouped, Groups};
 use super::work::{Batch, Work};
 use crate::plan::columns::{Beforehand, Columns};
 use crate::run::context::Ctx;
+use crate::run::retry::opened;
 use crate::run::sorted::{KeyRule, sorted};
 
 /// The columns of the warehouse that are read, each once, the key first.
@@ -57,7 +58,8 @@ pub(super) fn ask(ctx: &Ctx, columns: &Columns, page_rows: usize, more: Option<&
 }
 
 async fn warehouse(ctx: &Ctx, columns: &Columns, page_rows: usize, more: Option<&str>) -> Result<Pages> {
-    let pages = ctx.job.warehouse.read(ask(ctx, columns, page_rows, more)?).await?;
+    let ask = ask(ctx, columns, page_rows, more)?;
+    let pages = opened(&*ctx.job.warehouse, &ctx.options.cancel, ask).await?;
     match ctx.key_rule()? {
         Some(rule) => sorted(pages, &rule, &ctx.engine.env).await,
         None => Ok(pages),

@@ -276,8 +276,7 @@ struct Abort {
 impl Drop for Abort {
     fn drop(&mut self) {
         let Some(sql) = self.sql.take() else { return };
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let (inner, id) = (self.inner.clone(), std::mem::take(&mut self.id));
-        runtime.spawn(async move { inner.abort(&id, &sql).await });
+        tidegate_net::farewell::say(async move { inner.abort(&id, &sql).await });
     }
 }

@@ -97,9 +97,8 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.beat.abort();
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let inner = self.inner.clone();
-        runtime.spawn(async move { inner.close().await });
+        tidegate_net::farewell::say(async move { inner.close().await });
     }
 }
 
