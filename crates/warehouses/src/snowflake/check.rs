@@ -123,7 +123,15 @@ async fn follow(server: &Server, session: &Session, source: &Source) -> Result<V
     let found = readable(server, session, &Relation(stream.name.to_vec()), &stream.quoted()).await?;
     let role = server.role().map_or_else(|| "<role>".to_owned(), |role| Snowflake.quote(role));
     let fix = format!("GRANT SELECT ON STREAM {} TO ROLE {role};", stream.quoted());
-    Ok(found.into_iter().map(|finding| Finding { fix: fix.clone(), ..finding }).collect())
+    let mut findings: Vec<Finding> = found.into_iter().map(|finding| Finding { fix: fix.clone(), ..finding }).collect();
+    if stream.append_only {
+        let why = format!(
+            "the stream {} is append-only: rows that are updated or deleted never show in it, so that only a full read delivers them",
+            stream.name.join(".")
+        );
+        findings.push(Finding::warning("append_only_stream", why, stream.anew()));
+    }
+    Ok(findings)
 }
 
 /// DESCRIBE works with any right on a relation; compiling a SELECT proves the right to read.

@@ -19,6 +19,8 @@ pub(super) struct Stream {
     pub(super) made: String,
     /// Its offset has left the source's history.
     pub(super) stale: bool,
+    /// Rows that are updated or deleted never show in it.
+    pub(super) append_only: bool,
 }
 
 impl Stream {
@@ -30,6 +32,7 @@ impl Stream {
             on_view: row.get("source_type").is_some_and(|kind| kind.eq_ignore_ascii_case("view")),
             made: part("created_on")?,
             stale: row.get("stale").is_some_and(|stale| stale.eq_ignore_ascii_case("true")),
+            append_only: row.get("mode").is_some_and(|mode| mode.eq_ignore_ascii_case("append_only")),
         })
     }
 

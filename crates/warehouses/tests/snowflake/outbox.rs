@@ -175,6 +175,25 @@ async fn a_stale_stream_says_how_it_is_made_anew() {
     assert_eq!(error.kind, ErrorKind::HistoryGone, "{error:?}");
 }
 
+/// A stream that can lose updates is told, with what makes one that cannot.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_append_only_stream_is_told_with_what_makes_it_whole() {
+    let lab = streamed().await;
+    lab.exec("CREATE OR REPLACE STREAM \"S\" ON TABLE \"T\" APPEND_ONLY = TRUE").await;
+    let warehouse = lab.open(true);
+    lab.exec("UPDATE \"T\" SET \"V\" = 2 WHERE \"K\" = 'a'; INSERT INTO \"T\" VALUES ('d', 1)").await;
+    let moved = drain(&warehouse).await;
+    assert_eq!(waiting(&warehouse, moved.through).await, ["d 1 false"], "what such a stream shows");
+    let follow = || [Need::Follow { source: Source::Relation(relation("S")) }];
+    let findings = warehouse.check(&follow()).await;
+    let told = |finding: &tidegate_model::finding::Finding| (finding.finding.clone(), finding.severity);
+    assert_eq!(findings.iter().map(told).collect::<Vec<_>>(), [("append_only_stream".to_owned(), Severity::Warning)]);
+    lab.exec(findings[0].fix.trim_end_matches(';')).await;
+    assert_eq!(warehouse.check(&follow()).await, []);
+    lab.exec("UPDATE \"T\" SET \"V\" = 3 WHERE \"K\" = 'a'").await;
+    assert_eq!(drain(&warehouse).await.moved, 2, "a pair");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_on_a_view_is_moved_like_any_other() {
     let lab = streamed().await;
