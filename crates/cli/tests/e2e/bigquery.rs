@@ -217,6 +217,7 @@ fn bigquery_keys_of_usage_are_whole_numbers() {
     }
     lake.bench.write("syncs/usage.yaml", USAGE);
     lake.run(&["check", "usage"]).expect(0);
+    lake.run(&["hub", "set", "company", "C1", "name=Acme"]).expect(0);
     let run = lake.counts(&["run", "usage", "--json"]);
     assert_eq!((&run["read"], &run["created"]), (&json!(3), &json!(3)), "{run}");
     let again = lake.counts(&["run", "usage", "--json"]);
