@@ -27,6 +27,18 @@
   // Parts that change: the page itself is asked again, and its parts are put in place of ours. Whatever a person is
   // typing in, or has opened, stays.
   let busy = false;
+  const last = new WeakMap(); // what the server said of a part, before anything was done to it here
+  function chosen(part) {
+    return {
+      open: all("details", part).map((one) => one.open && one.querySelector("summary").textContent),
+      sorts: all("table[data-sorts]", part).map(sortedBy),
+    };
+  }
+  function chooseAgain(part, was) {
+    all("details", part).forEach((one, at) => { if (was.open[at] && one.querySelector("summary").textContent === was.open[at]) one.open = true; });
+    all("table[data-sorts]", part).forEach((table, at) => { sortable(table); if (was.sorts[at]) sort(table, ...was.sorts[at]); });
+    all("input[data-filters]").forEach((input) => { if (input.value) filter(input); });
+  }
   async function refresh() {
     if (busy || document.hidden) return;
     busy = true;
@@ -37,14 +49,16 @@
       for (const part of all("[data-live]")) {
         const now = fresh.getElementById(part.id);
         if (!now) { continue; }
-        if (part.innerHTML === now.innerHTML || part.contains(document.activeElement) && part.querySelector("input:focus, textarea:focus, select:focus")) continue;
+        if (last.get(part) === now.innerHTML || part.contains(document.activeElement) && part.querySelector("input:focus, textarea:focus, select:focus")) continue;
         const focus = part.contains(document.activeElement) ? document.activeElement.id : "";
+        const was = chosen(part);
+        last.set(part, now.innerHTML);
         const atEnd = all(".log", part).map((log) => log.scrollTop + log.clientHeight > log.scrollHeight - 8);
         part.replaceChildren(...now.childNodes);
         part.dataset.live = now.dataset.live || "";
         all(".log", part).forEach((log, at) => { if (atEnd[at] !== false) log.scrollTop = log.scrollHeight; });
         if (focus) document.getElementById(focus)?.focus();
-        all("table[data-sorts]", part).forEach(sortable);
+        chooseAgain(part, was);
       }
     } catch { /* the server is away for a moment: the next look finds out */ } finally { busy = false; }
   }
@@ -95,16 +109,20 @@
       const button = Object.assign(document.createElement("button"), { type: "button", className: "sort" });
       button.append(...head.childNodes);
       head.append(button);
-      button.addEventListener("click", () => {
-        const up = head.getAttribute("aria-sort") !== "ascending";
-        all("th[aria-sort]", table).forEach((other) => other.removeAttribute("aria-sort"));
-        head.setAttribute("aria-sort", up ? "ascending" : "descending");
-        const at = [...head.parentNode.children].indexOf(head);
-        const of = (row) => row.children[at]?.dataset.value ?? row.children[at]?.textContent.trim() ?? "";
-        const rows = all("tbody tr", table).sort((a, b) => of(a).localeCompare(of(b), undefined, { numeric: true }) * (up ? 1 : -1));
-        table.tBodies[0].append(...rows);
-      });
+      button.addEventListener("click", () => sort(table, [...head.parentNode.children].indexOf(head), head.getAttribute("aria-sort") !== "ascending"));
     });
+  }
+  function sort(table, at, up) {
+    const head = table.tHead.rows[0].children[at];
+    all("th[aria-sort]", table).forEach((other) => other.removeAttribute("aria-sort"));
+    head.setAttribute("aria-sort", up ? "ascending" : "descending");
+    const of = (row) => row.children[at]?.dataset.value ?? row.children[at]?.textContent.trim() ?? "";
+    const rows = all("tbody tr", table).sort((a, b) => of(a).localeCompare(of(b), undefined, { numeric: true }) * (up ? 1 : -1));
+    table.tBodies[0].append(...rows);
+  }
+  function sortedBy(table) {
+    const head = table.querySelector("th[aria-sort]");
+    return head && [[...head.parentNode.children].indexOf(head), head.getAttribute("aria-sort") === "ascending"];
   }
 
   function filter(input) {
@@ -116,6 +134,7 @@
   }
 
   document.addEventListener("DOMContentLoaded", () => {
+    all("[data-live]").forEach((part) => last.set(part, part.innerHTML));
     all("table[data-sorts]").forEach(sortable);
     all(".log").forEach((log) => { log.scrollTop = log.scrollHeight; });
     beat();
