@@ -244,7 +244,8 @@ impl Ctx {
         if plain {
             return Ok(None);
         }
-        Ok(Some(KeyRule { column: 0, transform: Some(key_transform(&steps, &self.mapping.zone)?) }))
+        let transform = Some(key_transform(&steps, &self.mapping.zone)?);
+        Ok(Some(KeyRule { transform, ..KeyRule::plain(0) }))
     }
 
     /// The mapping as it is kept in the state.

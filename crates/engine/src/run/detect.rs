@@ -142,7 +142,7 @@ pub(crate) struct Detected {
 
 async fn open_warehouse(ctx: &Ctx, plan: &Plan) -> Result<Rows> {
     let layout = ctx.layout(Target::Warehouse)?;
-    let rule = ctx.key_rule()?;
+    let rule = ctx.key_rule()?.map(sorted::KeyRule::standing);
     let Some(ask) = warehouse_ask(ctx, plan)? else {
         return Ok(Rows::new(Box::new(Held(Default::default())), layout));
     };
@@ -156,7 +156,7 @@ async fn open_warehouse(ctx: &Ctx, plan: &Plan) -> Result<Rows> {
         }
         false => opened(&*ctx.job.warehouse, &ctx.options.cancel, ask).await?,
     };
-    let plain = sorted::KeyRule { column: 0, transform: None };
+    let plain = sorted::KeyRule::plain(0);
     let pages = match (in_order, &rule) {
         (true, _) => pages,
         (false, rule) => sorted::sorted(pages, rule.as_ref().unwrap_or(&plain), &ctx.engine.env).await?,
@@ -213,7 +213,7 @@ async fn open_platform(ctx: &Ctx, reading: Reading) -> Result<Rows> {
         return Ok(Rows::new(pages, layout));
     }
     // The key stands after the remote id in a platform's page.
-    let rule = sorted::KeyRule { column: 1, transform: None };
+    let rule = sorted::KeyRule::plain(1);
     Ok(Rows::new(sorted::sorted(pages, &rule, &ctx.engine.env).await?, layout))
 }
 

@@ -3,65 +3,58 @@
 //! there in the canonical form already. For the others its rows are gone through.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::Ordering;
 
+use arrow_array::cast::AsArray;
 use tidegate_model::cells::value_at;
 use tidegate_model::error::Result;
-use tidegate_model::page::{Page, Pages};
+use tidegate_model::page::Page;
 use tidegate_model::ports::{PAGE_ROWS, ReadAsk, ReadMode};
 use tidegate_model::record::Key;
 
 use super::context::Ctx;
 use super::retry;
-use super::sorted::{self, KeyRule};
+use super::sorted::{self, KeyRule, STANDS};
 
-/// The rows of these keys, in pages of these columns (the key's first), their keys canonical.
+/// The rows of these keys, in pages of these columns (the key's first), their keys canonical. A read that breaks off is
+/// begun again: what it showed by then is dropped, for between two reads rows move.
 pub(crate) async fn rows(ctx: &Ctx, keys: &[Key], columns: &[String], rule: &KeyRule) -> Result<Vec<Page>> {
     let wanted: HashSet<&Key> = keys.iter().collect();
-    let mut found = Vec::new();
-    each(ctx, keys, columns, rule, &mut |page| {
-        found.extend(sorted::only(page, rule, &wanted)?);
-        Ok(())
-    })
-    .await?;
-    Ok(found)
+    retry::again(&ctx.engine, &ctx.options.cancel, || once(ctx, keys, &wanted, columns, rule)).await
 }
 
 /// These keys as they stand in the warehouse. Those that are not there are left out; of several rows, it is the first.
-pub(crate) async fn as_they_stand(ctx: &Ctx, keys: &[Key], rule: &KeyRule) -> Result<HashMap<Key, Key>> {
-    let wanted: HashSet<&Key> = keys.iter().collect();
+pub(crate) async fn as_they_stand(ctx: &Ctx, keys: &[Key], rule: KeyRule) -> Result<HashMap<Key, Key>> {
     let mut found = HashMap::new();
-    each(ctx, keys, std::slice::from_ref(&ctx.sync.key.warehouse), rule, &mut |page| {
-        for row in 0..page.len() {
-            let value = value_at(&page.rows, rule.column, row);
-            let stands = Key::of(&value);
-            let canonical = rule.key(value).filter(|key| wanted.contains(key));
-            if let (Some(canonical), Some(stands)) = (canonical, stands) {
-                found.entry(canonical).or_insert(stands);
-            }
+    if keys.is_empty() {
+        return Ok(found);
+    }
+    let columns = std::slice::from_ref(&ctx.sync.key.warehouse);
+    for page in rows(ctx, keys, columns, &rule.standing()).await? {
+        let Some(stand) = page.rows.column_by_name(STANDS) else { continue };
+        let (keys, stand) = (page.rows.column(0).as_string::<i32>(), stand.as_string::<i32>());
+        for (key, stands) in keys.iter().zip(stand).filter_map(|(key, stands)| key.zip(stands)) {
+            found.entry(Key::new(key)).or_insert_with(|| Key::new(stands));
         }
-        Ok(())
-    })
-    .await?;
+    }
     Ok(found)
 }
 
-/// Shows pages among whose rows are all of these keys: what the warehouse finds by them, and if that is not all, every
-/// row that it has.
-async fn each(
+/// What the warehouse finds by these keys, and if that is not all of them, those among every row that it has.
+async fn once(
     ctx: &Ctx,
     keys: &[Key],
+    wanted: &HashSet<&Key>,
     columns: &[String],
     rule: &KeyRule,
-    take: &mut (dyn FnMut(&Page) -> Result<()> + Send),
-) -> Result<()> {
-    let (engine, cancel, warehouse) = (&ctx.engine, &ctx.options.cancel, &ctx.job.warehouse);
+) -> Result<Vec<Page>> {
     let (source, zone) = (&ctx.sync.source, &ctx.sync.timezone);
-    let fetch = || warehouse.fetch(source, columns, &ctx.sync.key.warehouse, keys, zone);
-    let page = retry::again(engine, cancel, fetch).await?;
+    let page = ctx.job.warehouse.fetch(source, columns, &ctx.sync.key.warehouse, keys, zone).await?;
     let known = (0..page.len()).filter_map(|row| rule.key(value_at(&page.rows, rule.column, row)));
-    if known.collect::<HashSet<Key>>().len() == keys.iter().collect::<HashSet<_>>().len() {
-        return take(&page);
+    if known.collect::<HashSet<Key>>().len() == wanted.len() {
+        return Ok(sorted::only(&page, rule, wanted)?.into_iter().collect());
     }
+    ctx.lookups.fetch_add(1, Ordering::Relaxed);
     let ask = ReadAsk {
         source: source.clone(),
         columns: columns.to_vec(),
@@ -69,10 +62,11 @@ async fn each(
         page_rows: PAGE_ROWS,
         timezone: zone.clone(),
     };
-    let open = || retry::opened(&**warehouse, cancel, ask.clone());
-    let mut pages: Pages = retry::again(engine, cancel, open).await?;
+    let mut pages = retry::opened(&*ctx.job.warehouse, &ctx.options.cancel, ask).await?;
+    let mut found = Vec::new();
     while let Some(page) = pages.next().await? {
-        take(&page)?;
+        ctx.options.cancel.check()?;
+        found.extend(sorted::only(&page, rule, wanted)?);
     }
-    Ok(())
+    Ok(found)
 }

@@ -310,7 +310,7 @@ pub(crate) async fn read_warehouse(ctx: &Ctx, keys: &[Key]) -> Result<InWarehous
     let (source, timezone) = (&ctx.sync.source, &ctx.sync.timezone);
     let fetch = || ctx.job.warehouse.fetch(source, &columns, &layout.key, keys, timezone);
     let pages = match ctx.key_rule()? {
-        Some(rule) => folded::rows(ctx, keys, &columns, &rule).await?,
+        Some(rule) => folded::rows(ctx, keys, &columns, &rule.standing()).await?,
         None => vec![retry::again(&ctx.engine, &ctx.options.cancel, fetch).await?],
     };
     for page in pages {

@@ -20,6 +20,8 @@ use crate::plan::map::Mapping;
 use crate::plan::prints::Printer;
 use crate::plan::reconcile::SideRow;
 
+use super::sorted::STANDS;
+
 /// How the columns of one side's pages relate to the mapping.
 pub(crate) struct Layout {
     pub side: Target,
@@ -100,7 +102,11 @@ impl Keyed {
             None => find(UPDATED_AT),
         };
         let keys = canonical_keys(page.rows.column(key), &layout.key)?;
-        Ok(Self { keys, prints, fields, misfits, remote: find(REMOTE_ID), updated_at, deleted: find(DELETED), page })
+        let remote = find(match layout.side {
+            Target::Platform => REMOTE_ID,
+            Target::Warehouse => STANDS,
+        });
+        Ok(Self { keys, prints, fields, misfits, remote, updated_at, deleted: find(DELETED), page })
     }
 
     pub fn len(&self) -> usize {

@@ -128,15 +128,18 @@ impl Line for Side<'_> {
 /// Changes of rows that are there, by their keys as they stand in the warehouse; `None` where that is what they are.
 async fn standing(ctx: &Ctx, batch: &[Change]) -> Result<Option<Vec<Change>>> {
     let Some(rule) = ctx.key_rule()? else { return Ok(None) };
-    let there = batch.iter().filter(|change| change.action != Action::Create);
-    let keys: Vec<Key> = there.map(|change| change.key.clone()).collect();
-    if keys.is_empty() {
-        return Ok(None);
-    }
-    let stand = folded::as_they_stand(ctx, &keys, &rule).await?;
+    let there = |change: &&Change| change.action != Action::Create;
+    // Rows of a side that is only written nobody has read: how their keys stand is looked up.
+    let unknown = batch.iter().filter(there).filter(|change| change.remote.is_none());
+    let unknown: Vec<Key> = unknown.map(|change| change.key.clone()).collect();
+    let found = folded::as_they_stand(ctx, &unknown, rule).await?;
     let named = |change: &Change| {
-        let key = stand.get(&change.key).filter(|_| change.action != Action::Create);
-        Change { key: key.unwrap_or(&change.key).clone(), ..change.clone() }
+        let stands = match &change.remote {
+            _ if change.action == Action::Create => None,
+            Some(stands) => Some(Key::new(stands.as_str())),
+            None => found.get(&change.key).cloned(),
+        };
+        Change { key: stands.unwrap_or_else(|| change.key.clone()), ..change.clone() }
     };
     Ok(Some(batch.iter().map(named).collect()))
 }

@@ -29,12 +29,27 @@ pub(crate) struct KeyRule {
     pub column: usize,
     /// Applied before the value is a key; `None` says that the value cannot be one.
     pub transform: Option<KeyTransform>,
+    /// The key as it stands is kept beside it, in the column [`STANDS`].
+    pub stands: bool,
 }
+
+/// The column of keys as they stand, behind all others: no table has a column of this name.
+pub(crate) const STANDS: &str = "tidegate:key";
 
 /// A transform of a key's value.
 pub(crate) type KeyTransform = Arc<dyn Fn(Value) -> Option<Value> + Send + Sync>;
 
 impl KeyRule {
+    /// The key is the text of its column.
+    pub fn plain(column: usize) -> Self {
+        Self { column, transform: None, stands: false }
+    }
+
+    /// The same, with the keys as they stand.
+    pub fn standing(self) -> Self {
+        Self { stands: true, ..self }
+    }
+
     /// The key of a value.
     pub fn key(&self, value: Value) -> Option<Key> {
         let value = match &self.transform {
@@ -81,11 +96,18 @@ fn columns_of(page: &Page, rule: &KeyRule) -> Result<Vec<(String, Type)>> {
             .ok_or_else(|| Error::internal(format!("column `{}` has a type that no connector makes", field.name())))?;
         columns.push((field.name().clone(), if at == rule.column { Type::Text } else { logical }));
     }
+    if rule.stands {
+        columns.push((STANDS.to_owned(), Type::Text));
+    }
     Ok(columns)
 }
 
 fn spool_row(page: &Page, row: usize, rule: &KeyRule) -> Spooled {
     let mut values: Vec<Value> = (0..page.rows.num_columns()).map(|column| value_at(&page.rows, column, row)).collect();
+    if rule.stands {
+        let stands = Key::of(&values[rule.column]);
+        values.push(stands.map_or(Value::Null, |key| Value::text(key.as_str())));
+    }
     let key = rule.key(values[rule.column].clone());
     values[rule.column] = key.as_ref().map_or(Value::Null, |key| Value::text(key.as_str()));
     let found = page.misfits.iter().filter(|misfit| misfit.row == row);

@@ -65,3 +65,26 @@ fn new_records_stand_in_the_canonical_form() {
     assert_eq!(bench.warehouse.get("Ada", "name"), Some(text("z")));
     bench.quiet();
 }
+
+/// The key as it stands comes along with its row: writing needs no look at the table of its own, however many batches
+/// there are.
+#[test]
+fn a_write_does_not_go_through_the_table_for_each_batch() {
+    let mut bench = lowered();
+    bench.sync.batch_size = Some(2);
+    let keys: Vec<String> = (0..40).map(|n| format!("Key{n:02}")).collect();
+    keys.iter().for_each(|key| bench.warehouse.insert(Some(key), &[("name", text("x"))]));
+    bench.ok();
+    for key in &keys {
+        bench.platform.set(&key.to_lowercase(), "name", text("edited"));
+    }
+    let before = bench.warehouse.handed_out();
+    let books = bench.ok();
+    assert_eq!((books.to_warehouse.updated, books.to_warehouse.requests), (40, 20), "{books:?}");
+    for key in &keys {
+        assert_eq!(bench.warehouse.get(key, "name"), Some(text("edited")), "{key}");
+    }
+    assert_eq!(bench.warehouse.rows().len(), 41);
+    assert_eq!(bench.warehouse.handed_out() - before, 41, "the table was read more than once");
+    bench.quiet();
+}

@@ -33,7 +33,8 @@ pub struct SideRow {
     pub print: Print,
     /// Cells that did not fit their column, by field.
     pub misfits: Vec<(usize, FieldReject)>,
-    /// The platform's id.
+    /// The side's own name of the record: the platform's id; of a warehouse whose keys change on their way, the key as it
+    /// stands there.
     pub remote: Option<RemoteId>,
     /// Time of the last change, microseconds UTC, where the side tells.
     pub updated_at: Option<i64>,
@@ -241,6 +242,9 @@ pub fn reconcile(rules: &Rules<'_>, look: &Look) -> Verdict {
         }
     }
     restrict(rules.direction, &mut verdict);
+    if let Some(change) = &mut verdict.to_warehouse.change {
+        change.remote = own_name(look, Target::Warehouse);
+    }
     if verdict.open {
         verdict.flags |= tidegate_model::ports::flags::LOOK;
     } else {
@@ -254,6 +258,11 @@ pub fn reconcile(rules: &Rules<'_>, look: &Look) -> Verdict {
     verdict
 }
 
+/// How a side itself names a record that stands there.
+pub(crate) fn own_name(look: &Look, side: Target) -> Option<RemoteId> {
+    look.side(side).row().and_then(|row| row.remote.clone())
+}
+
 fn start(rules: &Rules<'_>, look: &Look) -> Verdict {
     let entry = look.entry.as_ref();
     let mut detail = look.detail.clone();
@@ -262,7 +271,7 @@ fn start(rules: &Rules<'_>, look: &Look) -> Verdict {
         Seen::Row(row) => row.print,
         _ => old.unwrap_or_default(),
     };
-    let seen_remote = look.platform.row().and_then(|row| row.remote.clone());
+    let seen_remote = own_name(look, Target::Platform);
     Verdict {
         key: look.key.clone(),
         remote: entry.and_then(|entry| entry.remote.clone()).or(seen_remote),

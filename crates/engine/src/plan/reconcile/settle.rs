@@ -313,7 +313,7 @@ impl State<'_> {
         };
         self.out.history.push(HistoryEntry {
             key: change.key.clone(),
-            remote: change.remote.clone().or_else(|| self.verdict.remote.clone()),
+            remote: change.remote.clone().filter(|_| to == Target::Platform).or_else(|| self.verdict.remote.clone()),
             to,
             effect: match effect {
                 Effect::Created => "created",

@@ -200,11 +200,6 @@ fn finish(rules: &Rules<'_>, look: &Look, to: Target, plan: Plan, target: &SideR
         .filter_map(|write| Some((write.target_name.clone(), all.get(&write.target_name)?.clone())))
         .collect();
     plan.finish(rules, look, to, Action::Update, Some(expect), verdict);
-    if to == Target::Warehouse
-        && let Some(change) = &mut verdict.to_warehouse.change
-    {
-        change.remote = None;
-    }
 }
 
 struct Record<'a> {

@@ -112,7 +112,7 @@ async fn window(work: &Work<'_>, following: &Following) -> Result<Pages> {
         return Ok(Box::new(Held(Default::default())));
     };
     // The whole window is spooled before anything of it is sent: a read that breaks off is begun again.
-    let rule = KeyRule { column: 0, transform: None };
+    let rule = KeyRule::plain(0);
     let cancel = &ctx.options.cancel;
     let open = || retry::opened(&*ctx.job.warehouse, cancel, ask.clone());
     let read = || async { sorted(open().await?, &rule, &ctx.engine.env).await };
@@ -198,7 +198,7 @@ impl LookedUp {
             let (sync, warehouse) = (&self.job.sync, &self.job.warehouse);
             let call = || warehouse.fetch(&sync.source, &self.columns, &self.key, &keys, &sync.timezone);
             let page = retry::again(&self.engine, &self.cancel, call).await?;
-            let rule = KeyRule { column: 0, transform: None };
+            let rule = KeyRule::plain(0);
             let mut found = sorted(Box::new(Held::one(page)), &rule, &self.engine.env).await?;
             while let Some(page) = found.next().await? {
                 self.ready.0.push_back(page);

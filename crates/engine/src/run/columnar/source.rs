@@ -87,7 +87,7 @@ async fn platform(ctx: &Ctx, columns: &Columns, page_rows: usize) -> Result<Page
         return Ok(pages);
     }
     let column = usize::from(key != REMOTE_ID);
-    sorted(pages, &KeyRule { column, transform: None }, &ctx.engine.env).await
+    sorted(pages, &KeyRule::plain(column), &ctx.engine.env).await
 }
 
 /// A page of a complete read as a batch.

@@ -11,7 +11,7 @@ use tidegate_model::sync::{LedgerKind, Target};
 use tidegate_model::value::Value;
 
 use crate::api::{Applied, Engine, FieldChange, Job, PlannedChange, RunOptions};
-use crate::plan::reconcile::{Class, FieldWrite, Look, TargetPlan, Verdict, gone_flag, reconcile};
+use crate::plan::reconcile::{Class, FieldWrite, Look, TargetPlan, Verdict, gone_flag, own_name, reconcile};
 use crate::run::context::Ctx;
 use crate::run::spans::{self, IfMissed};
 use crate::run::{Work, keyed, resume};
@@ -134,7 +134,10 @@ async fn net_writes(
 
 fn reverse(ctx: &Ctx, look: &Look, entry: &HistoryEntry, verdict: &mut Verdict) -> Result<(), String> {
     let to = entry.to;
-    let remote = if to == Target::Platform { verdict.remote.clone().or_else(|| entry.remote.clone()) } else { None };
+    let remote = match to {
+        Target::Platform => verdict.remote.clone().or_else(|| entry.remote.clone()),
+        Target::Warehouse => own_name(look, to),
+    };
     let (action, fields, expect) = match entry.effect.as_str() {
         "created" if to == Target::Platform && !ctx.abilities.delete => {
             return Err("the platform cannot delete the record that was created".to_owned());

@@ -11,7 +11,7 @@ use tidegate_model::value::Value;
 use crate::api::{Applied, Drift, Engine, Job, RunOptions};
 use crate::plan::images::{Detail, Image};
 use crate::plan::map::MappedField;
-use crate::plan::reconcile::{Class, FieldWrite, Look, Seen, TargetPlan, Verdict, changed, reconcile};
+use crate::plan::reconcile::{Class, FieldWrite, Look, Seen, TargetPlan, Verdict, changed, own_name, reconcile};
 use crate::run::context::Ctx;
 use crate::run::detect::{self, Plan, Reading};
 use crate::run::looks::Taker;
@@ -212,7 +212,7 @@ async fn mends(ctx: &Ctx, drift: &[Drift]) -> Result<Vec<Verdict>> {
             };
             let change = Change {
                 key: look.key.clone(),
-                remote: if side == Target::Platform { verdict.remote.clone() } else { None },
+                remote: if side == Target::Platform { verdict.remote.clone() } else { own_name(&look, side) },
                 action: Action::Update,
                 fields: named(|write| Some(write.sent.clone())),
                 expect: Some(named(|write| write.before.clone())),
