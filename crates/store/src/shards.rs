@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use tidegate_model::error::{Error, Result};
-use tidegate_model::ports::{Holder, IntentBatch, Lease, Shard, ShardStanding, Shards};
+use tidegate_model::ports::{Holder, IntentBatch, Judgement, Lease, Shard, ShardStanding, Shards};
 use tidegate_model::run::Books;
 use tidegate_model::time::Instant;
 
@@ -41,6 +41,10 @@ impl Shards for Store {
     async fn next_planned(&self, shard: &Shard, holder: &str, now: Instant) -> Result<Option<IntentBatch>> {
         let (shard, holder) = (shard.clone(), holder.to_owned());
         write_tx!(self, |tx| ops::shards::next(tx, &shard, &holder, now).await)
+    }
+    async fn judge(&self, shard: &Shard, holder: &str, heard: Judgement, now: Instant) -> Result<Judgement> {
+        let (shard, holder) = (shard.clone(), holder.to_owned());
+        write_tx!(self, |tx| ops::shards::judge(tx, &shard, &holder, heard, now).await)
     }
     async fn give_shard_back(&self, span: &str, number: u32, holder: &str) -> Result<bool> {
         let (span, holder) = (span.to_owned(), holder.to_owned());

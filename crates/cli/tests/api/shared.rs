@@ -113,3 +113,53 @@ fn a_shared_delivery_on_postgres_that_is_cancelled_counts_the_rest_as_ahead() {
     whole(&fleet);
     assert_eq!(lead.stop(), Some(143));
 }
+
+/// So many that a part of them has fewer than the twenty rejects that no guard minds, and all of them have too many.
+const JUDGED: usize = 400;
+
+/// A delivery of which three of ten records are refused, in parts.
+fn refusing(name: &str) -> Fleet {
+    let fleet = Fleet::new(name, 1, JUDGED, 5);
+    let path = fleet.bench.path("syncs/s0.yaml");
+    let text = std::fs::read_to_string(path).expect("a sync");
+    let both = "fields:\n  - { warehouse: src, platform: sourceId }\n";
+    fleet.bench.write("syncs/s0.yaml", &text.replace("fields:\n", both));
+    fleet.psql("ALTER TABLE t0 ADD COLUMN src TEXT");
+    fleet.run(&["run", "s0"]).expect(0);
+    fleet.psql("UPDATE t0 SET name = name || 'x', src = CASE WHEN substr(id, 4)::int % 10 < 3 THEN 'taken' END");
+    fleet
+}
+
+#[test]
+fn a_shared_delivery_on_postgres_is_judged_as_a_whole() {
+    let fleet = refusing("shared_judged");
+    let worker = fleet.worker(None);
+    fleet.ask("s0");
+    until("the end of the run", || fleet.psql("SELECT count(*) FROM tidegate.jobs") == "0");
+    let run = fleet.run(&["--json", "runs"]).expect(0).json().remove(0);
+    let of = |name: &str| run[name].as_u64().unwrap_or(0);
+    assert!(run["status"] == "failed" && run.to_string().contains("max_reject_pct"), "{run}");
+    assert!(of("rejected") < 60 && of("ahead") > 200, "it stops once twenty are refused, in whatever parts: {run}");
+    assert_eq!(worker.stop(), Some(143));
+}
+
+#[test]
+fn a_shared_delivery_on_postgres_passes_by_what_the_run_was_told_to() {
+    let fleet = refusing("shared_forced");
+    // All is delivered by one that did not plan it.
+    let lead = fleet.worker(Some("stop@shards.offered"));
+    fleet.psql(
+        "INSERT INTO tidegate.jobs (sync, started_by, mode, due_at, ask)
+         VALUES ('s0', 'manual', 'changes', 0, '{\"force_guards\":[\"max_reject_pct\"]}')",
+    );
+    until("the plan", || stands_still(lead.pid()));
+    let helper = fleet.worker(None);
+    until("all parts to have ended", || fleet.psql("SELECT count(*) FROM tidegate.shards WHERE ended = 0") == "0");
+    kill_process(lead.pid(), Signal::CONT).expect("sent");
+    until("the end of the run", || fleet.psql("SELECT count(*) FROM tidegate.jobs") == "0");
+    let run = fleet.run(&["--json", "runs"]).expect(0).json().remove(0);
+    assert_eq!((run["status"].as_str(), run["sent"].as_u64()), (Some("partial"), Some(JUDGED as u64)), "{run}");
+    assert!(run["rejected"].as_u64() > Some(100), "{run}");
+    assert_eq!(helper.stop(), Some(143));
+    assert_eq!(lead.stop(), Some(143));
+}

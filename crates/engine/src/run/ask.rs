@@ -2,8 +2,8 @@
 
 use tidegate_model::change::{Change, Outcome};
 use tidegate_model::error::{Error, Result};
-use tidegate_model::ports::IntentBatch;
-use tidegate_model::run::{Books, Counts};
+use tidegate_model::ports::{IntentBatch, Judgement};
+use tidegate_model::run::Books;
 use tidegate_model::span::{OpId, Span};
 use tidegate_model::sync::Target;
 use tidegate_model::time::Instant;
@@ -48,7 +48,7 @@ pub(crate) struct Heard {
 impl Heard {
     /// What the answers count for the reject guard: what was sent and what of it refused, less what was refused before
     /// and is again.
-    pub fn fresh(&self, judged: &Judged) -> Counts {
+    pub fn fresh(&self, judged: &Judged) -> Judgement {
         let platform = self.answers.platform.as_deref().unwrap_or_default();
         let to_platform = self.verdicts.iter().filter(|verdict| verdict.to_platform.change.is_some());
         let warehouse = self.answers.warehouse.as_deref().unwrap_or_default();
@@ -57,7 +57,7 @@ impl Heard {
             let missed = verdict.to_platform.change.is_some() && matches!(told.next(), Some(Outcome::Missed { .. }));
             !missed && verdict.to_warehouse.change.is_some()
         });
-        let mut counts = Counts::default();
+        let mut counts = Judgement::default();
         for (verdict, outcome) in to_platform.zip(platform).chain(to_warehouse.zip(warehouse)) {
             let refused = matches!(outcome, Outcome::Rejected(_));
             let sent = !matches!(outcome, Outcome::Retry(_) | Outcome::Missed { .. });

@@ -3,8 +3,9 @@
 
 use futures_util::future::join;
 use tidegate_model::error::{Error, ErrorKind, Result};
+use tidegate_model::ports::{Judgement, Shard, Shards};
 use tidegate_model::record::Key;
-use tidegate_model::run::{Books, Counts};
+use tidegate_model::run::Books;
 use tidegate_model::span::Span;
 use tidegate_model::sync::Target;
 
@@ -31,7 +32,9 @@ pub(crate) struct Delivery<'a> {
     /// The batch that was answered last and is not settled yet.
     waiting: Option<Heard>,
     /// What was sent and what of it refused, for the reject guard.
-    fresh: Counts,
+    fresh: Judgement,
+    /// The part that is delivered, and where it is kept.
+    part: Option<(&'a dyn Shards, &'a Shard)>,
     /// Why delivery ended early.
     pub stop: Option<Error>,
 }
@@ -39,12 +42,13 @@ pub(crate) struct Delivery<'a> {
 impl<'a> Delivery<'a> {
     pub fn new(ctx: &'a Ctx, span: &'a Span, number: u32, total: u64) -> Self {
         let (asking, settling) = (Asking::new(ctx, span, number), Settling::new(ctx, span, total));
-        Self { ctx, asking, settling, waiting: None, fresh: Counts::default(), stop: None }
+        Self { ctx, asking, settling, waiting: None, fresh: Judgement::default(), part: None, stop: None }
     }
 
     /// Delivers a part of a span: further batches of it are numbered so that no other part has their numbers.
-    pub fn of_part(ctx: &'a Ctx, span: &'a Span, first: u32, parts: u32) -> Self {
-        Self { asking: Asking::apart(ctx, span, first, parts), ..Self::new(ctx, span, 0, ctx.records(0)) }
+    pub fn of_part(ctx: &'a Ctx, span: &'a Span, first: u32, part: (&'a dyn Shards, &'a Shard)) -> Self {
+        let asking = Asking::apart(ctx, span, first, part.1.parts);
+        Self { asking, part: Some(part), ..Self::new(ctx, span, 0, ctx.records(0)) }
     }
 
     /// Most verdicts in a batch.
@@ -95,7 +99,7 @@ impl<'a> Delivery<'a> {
         };
         let (heard, missed) = join(self.asking.ask(intended), settled).await;
         let (missed, mut heard) = (missed?, heard?);
-        self.note(&mut heard);
+        self.note(&mut heard).await?;
         self.waiting = Some(heard);
         self.again(missed).await
     }
@@ -117,7 +121,7 @@ impl<'a> Delivery<'a> {
     /// records to be looked at again; none after the last look.
     pub async fn carry_out(&mut self, intended: Intended, last: bool) -> Result<Vec<Missed>> {
         let mut heard = self.asking.ask(intended).await?;
-        self.note(&mut heard);
+        self.note(&mut heard).await?;
         let missed = self.settling.settle(heard, last).await?;
         Ok(missed)
     }
@@ -137,23 +141,31 @@ impl<'a> Delivery<'a> {
     }
 
     /// Takes note of what was heard, before it is settled.
-    fn note(&mut self, heard: &mut Heard) {
+    async fn note(&mut self, heard: &mut Heard) -> Result<()> {
         self.settling.aside(&std::mem::take(&mut heard.requests));
         self.stop = self.stop.take().or(heard.stop.take());
-        self.guard_rejects(heard);
+        self.guard_rejects(heard).await
     }
 
-    /// The reject guard speaks after each batch, but in a first run.
-    fn guard_rejects(&mut self, heard: &Heard) {
-        self.fresh.add(&heard.fresh(&self.ctx.judged));
+    /// The reject guard speaks after each batch, but in a first run. It judges the whole run, however many deliver it.
+    async fn guard_rejects(&mut self, heard: &Heard) -> Result<()> {
+        let Judgement { sent, refused } = heard.fresh(&self.ctx.judged);
         if !self.ctx.state.full_settled {
-            return;
+            return Ok(());
         }
+        self.fresh = match self.part {
+            Some((shards, part)) => {
+                let (engine, heard) = (&self.ctx.engine, Judgement { sent, refused });
+                shards.judge(part, &engine.holder, heard, engine.env.now()).await?
+            }
+            None => Judgement { sent: self.fresh.sent + sent, refused: self.fresh.refused + refused },
+        };
         let forced = &self.ctx.options.force_guards;
         let tripped = guard::too_many_rejects(&self.ctx.sync.guards, self.fresh.refused, self.fresh.sent, forced);
         if let (None, Some(tripped)) = (&self.stop, tripped) {
             self.stop = Some(guard_error(&self.ctx.sync.name, &[tripped]));
         }
+        Ok(())
     }
 
     async fn look_again(&self, missed: Vec<Missed>) -> Result<Vec<Verdict>> {

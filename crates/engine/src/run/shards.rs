@@ -41,9 +41,11 @@ const AGAIN_MAX: u32 = 1 << 14;
 /// Where parts are kept, if this delivery is one for several workers.
 pub(super) fn of(ctx: &Ctx, sink: &Sink<'_>) -> Option<Arc<dyn Shards>> {
     let shards = ctx.options.shards.clone()?;
+    // A part may change hands while a call of it is on its way: a target that would take a record twice is not for several.
+    let keyed = ctx.abilities.keyed;
     let upsert = ctx.sync.write == WriteMode::Upsert && !ctx.sync.two_way() && ctx.targets() == [Target::Platform];
     let large = sink.verdicts >= LARGE_BATCHES.saturating_mul(Delivery::batch_max(ctx) as u64);
-    (upsert && large).then_some(shards)
+    (keyed && upsert && large).then_some(shards)
 }
 
 fn part_of(key: &Key) -> u32 {
@@ -127,6 +129,7 @@ async fn plan(
         config_hash: ctx.job.config_hash.clone(),
         records: sink.verdicts,
         taken: 0,
+        forced: ctx.options.force_guards.clone(),
     });
     shards.offer(&ctx.lease, &offered.collect::<Vec<_>>()).await?;
     ctx.log(&format!("{} records are delivered in {PARTS} parts, by whoever is free", sink.verdicts)).await
@@ -238,7 +241,7 @@ async fn alive(ctx: &Ctx, shards: &dyn Shards, part: &Shard) -> Error {
 async fn batches(ctx: &Ctx, shards: &dyn Shards, part: &Shard, span: &Span) -> Result<()> {
     let name = &ctx.engine.holder;
     let first = (AGAIN_FIRST + part.taken.saturating_mul(AGAIN_MAX)).saturating_mul(part.parts) + part.number;
-    let mut delivery = Delivery::of_part(ctx, span, first, part.parts);
+    let mut delivery = Delivery::of_part(ctx, span, first, (shards, part));
     let mut outcome = left_over(ctx, part, &mut delivery).await;
     while outcome.is_ok() && delivery.stop.is_none() {
         if let Err(cancelled) = ctx.options.cancel.check() {
@@ -295,6 +298,7 @@ impl Engine {
     /// Delivers the parts of another process's run, beginning with one that was taken, until none of it is left.
     pub async fn help(&self, job: &Job, options: &RunOptions, shards: &Arc<dyn Shards>, taken: Shard) -> Result<()> {
         let name = self.holder.clone();
+        let options = &RunOptions { force_guards: taken.forced.clone(), ..options.clone() };
         let lease = Lease { sync: taken.sync.clone(), holder: name.clone(), epoch: taken.epoch };
         let ready = async {
             let ctx = Ctx::open(self, job, options, lease, &taken.run).await?;

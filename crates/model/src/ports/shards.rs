@@ -28,6 +28,17 @@ pub struct Shard {
     pub records: u64,
     /// How often it was taken, this time included.
     pub taken: u32,
+    /// Guards that the run passes by.
+    pub forced: Vec<String>,
+}
+
+/// What a delivery sent, and what of it was refused, as the reject guard judges it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Judgement {
+    /// Records that the target answered for.
+    pub sent: u64,
+    /// Those of them that it refused.
+    pub refused: u64,
 }
 
 /// How a part stands.
@@ -64,6 +75,8 @@ pub trait Shards: Send + Sync {
     async fn beat_shard(&self, shard: &Shard, holder: &str, now: Instant) -> Result<()>;
     /// The next planned batch of a part becomes an intent; `None`: none is left.
     async fn next_planned(&self, shard: &Shard, holder: &str, now: Instant) -> Result<Option<IntentBatch>>;
+    /// Adds what was heard of a batch to a part's; the sum of all parts of the span, for a guard that judges the whole run.
+    async fn judge(&self, shard: &Shard, holder: &str, heard: Judgement, now: Instant) -> Result<Judgement>;
     /// Gives a part back, for others to go on with. False if it is no longer the holder's.
     async fn give_shard_back(&self, span: &str, number: u32, holder: &str) -> Result<bool>;
     /// Ends a part: nothing of it is left to do, or its delivery has to stop.

@@ -1,7 +1,7 @@
 //! Parts of spans, and their batches that nobody has sent yet.
 
 use tidegate_model::error::{Error, ErrorKind, Result};
-use tidegate_model::ports::{Holder, IntentBatch, LEASE_MS, Lease, Shard, ShardStanding};
+use tidegate_model::ports::{Holder, IntentBatch, Judgement, LEASE_MS, Lease, Shard, ShardStanding};
 use tidegate_model::run::Books;
 use tidegate_model::sync::Target;
 use tidegate_model::time::Instant;
@@ -14,7 +14,7 @@ use crate::tx::{P, Row, Tx, damaged};
 /// An error as it is kept: kind, message, hint, cause.
 type Told = (ErrorKind, String, Option<String>, Option<String>);
 
-const COLUMNS: &str = "span, number, parts, sync, run, epoch, config_hash, records, taken";
+const COLUMNS: &str = "span, number, parts, sync, run, epoch, config_hash, records, taken, forced";
 
 pub(crate) async fn plan<T: Tx>(tx: &mut T, lease: &Lease, batch: &IntentBatch, shard: u32) -> Result<()> {
     leases::verify(tx, lease).await?;
@@ -28,6 +28,7 @@ pub(crate) async fn offer<T: Tx>(tx: &mut T, lease: &Lease, shards: &[Shard]) ->
     leases::verify(tx, lease).await?;
     for shard in shards {
         let records = i64::try_from(shard.records).unwrap_or(i64::MAX);
+        let forced = json("guards", &shard.forced)?;
         let params = [
             P::Text(&shard.span),
             P::Int(i64::from(shard.number)),
@@ -37,9 +38,10 @@ pub(crate) async fn offer<T: Tx>(tx: &mut T, lease: &Lease, shards: &[Shard]) ->
             P::Int(shard.epoch),
             P::Text(&shard.config_hash),
             P::Int(records),
+            P::Text(&forced),
         ];
-        let sql = "INSERT INTO shards (span, number, parts, sync, run, epoch, config_hash, records) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+        let sql = "INSERT INTO shards (span, number, parts, sync, run, epoch, config_hash, records, forced) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
         tx.exec(sql, &params).await?;
     }
     Ok(())
@@ -85,6 +87,7 @@ fn shard(mut row: Row) -> Result<Shard> {
         config_hash: row.text(6)?,
         records: u64::try_from(row.int(7)?).unwrap_or(0),
         taken: small(row.int(8)?)?,
+        forced: from_json("guards", &row.text(9)?)?,
     })
 }
 
@@ -136,6 +139,24 @@ pub(crate) async fn next<T: Tx>(tx: &mut T, of: &Shard, holder: &str, now: Insta
     gone(tx, &of.span, of.number, batch.number).await?;
     intend(tx, &lease(of, holder), &batch).await?;
     Ok(Some(batch))
+}
+
+pub(crate) async fn judge<T: Tx>(
+    tx: &mut T,
+    of: &Shard,
+    holder: &str,
+    heard: Judgement,
+    now: Instant,
+) -> Result<Judgement> {
+    beat(tx, of, holder, now).await?;
+    let count = |n: u64| P::Int(i64::try_from(n).unwrap_or(i64::MAX));
+    let params = [P::Text(&of.span), P::Int(i64::from(of.number)), count(heard.sent), count(heard.refused)];
+    let sql = "UPDATE shards SET sent = sent + $3, refused = refused + $4 WHERE span = $1 AND number = $2";
+    tx.exec(sql, &params).await?;
+    let sql = "SELECT CAST(sum(sent) AS BIGINT), CAST(sum(refused) AS BIGINT) FROM shards WHERE span = $1";
+    let Some(mut row) = tx.row(sql, &params[..1]).await? else { return Ok(heard) };
+    let mut number = |at| row.int(at).map(|n| u64::try_from(n).unwrap_or(0));
+    Ok(Judgement { sent: number(0)?, refused: number(1)? })
 }
 
 fn batch(span: &str, row: &mut Row) -> Result<IntentBatch> {

@@ -44,7 +44,7 @@ async fn a_newer_form_is_refused() {
     let error = refused(&place.url).await;
     assert_eq!(error.kind, ErrorKind::Config);
     assert!(error.message.contains("form 99") && error.message.contains("state.db"), "{error}");
-    db.pragma_update(None, "user_version", 4).unwrap();
+    db.pragma_update(None, "user_version", 5).unwrap();
     place.open().await;
 }
 
@@ -57,7 +57,7 @@ async fn an_empty_file_is_brought_forward_once() {
     assert_eq!(first.store_id().await.unwrap(), second.store_id().await.unwrap());
     let db = Connection::open(place.file()).unwrap();
     let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
-    assert_eq!(version, 4);
+    assert_eq!(version, 5);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidegate_model::ports::{Holder, Lease, Memory, Settlement, Shard, Shards};
+use tidegate_model::ports::{Holder, Judgement, Lease, Memory, Settlement, Shard, Shards};
 use tidegate_model::run::Books;
 use tidegate_model::{Error, ErrorKind};
 use tidegate_store::Store;
@@ -14,6 +14,7 @@ on_both!(
     the_silent_and_the_gone_lose_their_part,
     a_newer_lease_ends_all_of_it,
     a_part_says_why_it_stopped,
+    what_was_heard_is_summed_over_all_parts,
 );
 
 fn who(name: &str) -> Holder {
@@ -38,6 +39,7 @@ async fn offered(store: &Store) -> (Lease, Vec<Shard>) {
             config_hash: "h".to_owned(),
             records: 40,
             taken: 0,
+            forced: vec!["max_reject_pct".to_owned()],
         })
         .collect();
     store.offer(&lease, &shards).await.unwrap();
@@ -127,4 +129,21 @@ async fn a_part_says_why_it_stopped(place: &Place) {
     assert_eq!((all[0].ended, all[1].ended, all[1].apart), (false, true, apart));
     let told = all[1].stop.clone().unwrap();
     assert_eq!((told.kind, told.message, told.hint, told.cause), (why.kind, why.message, why.hint, why.cause));
+}
+
+async fn what_was_heard_is_summed_over_all_parts(place: &Place) {
+    let store = place.open().await;
+    let (_, shards) = offered(&store).await;
+    let one = store.take_shard(&shards[0], &who("a"), at(100)).await.unwrap().unwrap();
+    let two = store.take_shard(&shards[1], &who("b"), at(100)).await.unwrap().unwrap();
+    assert_eq!(two.forced, ["max_reject_pct"], "a helper passes by what the run passes by");
+    let heard = |sent, refused| Judgement { sent, refused };
+    assert_eq!(store.judge(&one, "a", heard(10, 1), at(101)).await.unwrap(), heard(10, 1));
+    assert_eq!(store.judge(&two, "b", heard(10, 9), at(101)).await.unwrap(), heard(20, 10));
+    // It is the part's, whoever delivers it.
+    assert!(store.give_shard_back("S", 0, "a").await.unwrap());
+    let lost = store.judge(&one, "a", heard(5, 5), at(102)).await.unwrap_err();
+    assert_eq!(lost.kind, ErrorKind::LeaseLost);
+    let again = store.take_shard(&shards[0], &who("c"), at(103)).await.unwrap().unwrap();
+    assert_eq!(store.judge(&again, "c", heard(5, 0), at(104)).await.unwrap(), heard(25, 10));
 }
