@@ -2,6 +2,7 @@
 //!
 //! `TIDEGATE_FAILPOINT=name[:n]` kills this process with SIGKILL at the n-th hit of the point (default the first);
 //! `TIDEGATE_FAILPOINT=stop@name[:n]` stops it there with SIGSTOP instead, until somebody sends SIGCONT;
+//! `TIDEGATE_FAILPOINT=panic@name[:n]` panics there, as a fault of ours would;
 //! `TIDEGATE_FAILPOINT_LOG=FILE` appends the name of each point that is hit. In builds without the feature
 //! `failpoints` none of this exists.
 
@@ -15,7 +16,8 @@ use rustix::process::{Signal, getpid, kill_process};
 struct Wish {
     name: String,
     hits: u64,
-    signal: Signal,
+    /// What is sent to this process; `None`: it panics.
+    signal: Option<Signal>,
 }
 
 static WISH: OnceLock<Option<Wish>> = OnceLock::new();
@@ -26,9 +28,10 @@ pub fn install() {
     let log = std::env::var_os("TIDEGATE_FAILPOINT_LOG").is_some();
     let wish = WISH.get_or_init(|| {
         let text = std::env::var("TIDEGATE_FAILPOINT").ok()?;
-        let (signal, point) = match text.strip_prefix("stop@") {
-            Some(point) => (Signal::STOP, point),
-            None => (Signal::KILL, text.as_str()),
+        let (signal, point) = match text.split_once('@') {
+            Some(("stop", point)) => (Some(Signal::STOP), point),
+            Some(("panic", point)) => (None, point),
+            _ => (Some(Signal::KILL), text.as_str()),
         };
         let (name, hits) = point.split_once(':').unwrap_or((point, "1"));
         Some(Wish { name: name.to_owned(), hits: hits.parse().unwrap_or(1), signal })
@@ -47,15 +50,21 @@ fn hit(name: &'static str) {
     }
     let Some(Some(wish)) = WISH.get() else { return };
     if wish.name == name && SEEN.fetch_add(1, Ordering::SeqCst) + 1 == wish.hits {
-        if let Err(error) = kill_process(getpid(), wish.signal) {
+        let Some(signal) = wish.signal else { fall(name) };
+        if let Err(error) = kill_process(getpid(), signal) {
             crate::out::say(&format!("failpoints: cannot signal this process: {error}"));
         }
         // The signal is on its way; nothing may happen between the point and it.
         std::thread::sleep(std::time::Duration::from_millis(200));
-        if wish.signal == Signal::KILL {
+        if signal == Signal::KILL {
             loop {
                 std::thread::park();
             }
         }
     }
+}
+
+#[allow(clippy::panic, reason = "it is asked for, by a test of what a panic of ours would show")]
+fn fall(name: &str) -> ! {
+    panic!("the failpoint {name}")
 }

@@ -11,6 +11,8 @@ mod care;
 mod defects;
 #[path = "batch_sync/faults.rs"]
 mod faults;
+#[path = "shared/knobs.rs"]
+mod knobs;
 #[path = "batch_sync/lab.rs"]
 mod lab;
 #[path = "batch_sync/overlap.rs"]

@@ -13,7 +13,13 @@ mod desk;
 mod faults;
 #[path = "twins/http.rs"]
 mod http;
+#[path = "shared/knobs.rs"]
+mod knobs;
 #[path = "twins/lab.rs"]
 mod lab;
 #[path = "twins/rehearse.rs"]
 mod rehearse;
+#[path = "twins/secrets.rs"]
+mod secrets;
+#[path = "api/server.rs"]
+mod server;

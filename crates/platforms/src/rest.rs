@@ -4,6 +4,8 @@
 use std::error::Error as _;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use tidegate_model::{Error, ErrorKind, Result};
@@ -16,6 +18,8 @@ const CALL_MAX: Duration = Duration::from_secs(50);
 pub const ANSWER_MAX: usize = 64 << 20;
 /// Most characters of a platform's own words that are repeated.
 const WORDS_MAX: usize = 300;
+/// Shorter credentials are not looked for in answers: they could be anything.
+const CREDENTIAL_MIN: usize = 6;
 /// A number above this in a rate header is a time since 1970, not a wait.
 const EPOCH_FROM: u64 = 1_000_000_000;
 
@@ -57,8 +61,11 @@ pub fn client_to(targets: Option<Targets>) -> Result<Client> {
 /// # Errors
 /// `Unavailable` if nothing was sent, `Lost` if the answer did not arrive whole.
 pub async fn call(request: RequestBuilder, what: &str) -> Result<Answer> {
+    let (client, request) = request.build_split();
+    let request = request.map_err(|error| failed(&error, what))?;
+    let credentials = credentials(request.headers());
     let sent = async {
-        let mut response = request.send().await?;
+        let mut response = client.execute(request).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
@@ -68,6 +75,7 @@ pub async fn call(request: RequestBuilder, what: &str) -> Result<Answer> {
             }
             body.extend_from_slice(&chunk);
         }
+        let body = without_credentials(body, &credentials);
         Ok(Ok(Answer { status, headers, body }))
     };
     match tokio::time::timeout(CALL_MAX, sent).await {
@@ -81,6 +89,38 @@ pub async fn call(request: RequestBuilder, what: &str) -> Result<Answer> {
             ),
         )),
     }
+}
+
+/// The credentials that a request carries: its headers that are marked as sensitive, bare of how they are wrapped.
+fn credentials(headers: &HeaderMap) -> Vec<String> {
+    let sensitive = headers.values().filter(|value| value.is_sensitive()).filter_map(|value| value.to_str().ok());
+    let mut found = Vec::new();
+    for text in sensitive {
+        let (scheme, bare) = text.split_once(' ').unwrap_or(("", text));
+        found.push(bare.to_owned());
+        if scheme == "Basic" {
+            let pair = STANDARD.decode(bare).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            let password = pair.as_deref().and_then(|pair| pair.split_once(':'));
+            found.extend(password.map(|(_, password)| password.to_owned()));
+        }
+    }
+    found
+}
+
+/// An answer without the credentials that it was asked with. Some services repeat a key that they refuse, and what they
+/// say is shown in errors and kept with runs.
+pub fn without_credentials(body: Vec<u8>, credentials: &[String]) -> Vec<u8> {
+    let mut body = body;
+    for plain in credentials.iter().filter(|plain| plain.len() >= CREDENTIAL_MIN) {
+        let in_json = serde_json::Value::String(plain.clone()).to_string();
+        for form in [plain.as_str(), in_json.trim_matches('"')] {
+            let held = std::str::from_utf8(&body).ok().filter(|text| text.contains(form));
+            if let Some(clean) = held.map(|text| text.replace(form, "***")) {
+                body = clean.into_bytes();
+            }
+        }
+    }
+    body
 }
 
 /// What a failure below the answer means. Addresses may hold secrets in their path: they are not repeated.
@@ -198,6 +238,25 @@ mod tests {
         assert_eq!(wait(&[("x-ratelimit-reset", "1700000000")]), Some(Duration::from_secs(0)));
         assert_eq!(wait(&[("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")]), None);
         assert_eq!(wait(&[]), None);
+    }
+
+    #[test]
+    fn an_answer_does_not_carry_the_credentials_further() {
+        let mut headers = HeaderMap::new();
+        let mut put = |name: &'static str, text: &str| {
+            let mut value: reqwest::header::HeaderValue = text.parse().unwrap();
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        };
+        put("authorization", &format!("Basic {}", STANDARD.encode("ann:pass\"word")));
+        put("x-api-key", "planted-key");
+        headers.insert("x-other", "not-a-secret".parse().unwrap());
+        let given = credentials(&headers);
+        assert_eq!(given, [STANDARD.encode("ann:pass\"word"), "pass\"word".to_owned(), "planted-key".to_owned()]);
+        let told = br#"{"a": "planted-key of not-a-secret", "b": "pass\"word"}"#;
+        let kept = String::from_utf8(without_credentials(told.to_vec(), &given)).unwrap();
+        assert_eq!(kept, r#"{"a": "*** of not-a-secret", "b": "***"}"#);
+        assert_eq!(without_credentials(b"abc".to_vec(), &["abc".to_owned()]), b"abc", "too short to be told apart");
     }
 
     #[test]

@@ -60,6 +60,16 @@ impl Server {
         let told: Value = serde_json::from_str(&line).expect("JSON");
         Self { child, address: told["listen"].as_str().expect("an address").to_owned() }
     }
+    /// The same, its log to a file.
+    #[allow(dead_code, reason = "the tests of the twins use it")]
+    pub fn logged(command: &mut Command, log: &std::path::Path) -> Self {
+        let log = std::fs::File::create(log).expect("a log");
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("started");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("stdout")).read_line(&mut line).expect("a line");
+        let told: Value = serde_json::from_str(&line).expect("JSON");
+        Self { child, address: told["listen"].as_str().expect("an address").to_owned() }
+    }
     /// `serve` on a bench.
     pub fn serve(bench: &Bench) -> Self {
         Self::start(&mut bench.command(&["--json", "serve", "--listen", "127.0.0.1:0"]))

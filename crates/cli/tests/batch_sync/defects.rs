@@ -121,8 +121,14 @@ fn defect_08_a_thousand_profiles_a_call_are_more_than_batch_takes() {
     let rows = "INSERT INTO LAB.CRM.PROFILES SELECT 'P' || SEQ4(), 'pro' FROM TABLE(GENERATOR(ROWCOUNT => ";
     lab.sql(&format!("{rows}450))"));
     let first = lab.run(&[]);
-    // The published job: one call of 450 to /2.4/profiles/update, which takes 200: refused as a whole, nothing arrives.
+    // The published job: one call of 450 to /2.4/profiles/update, which takes 200: refused as a whole, nothing arrives, and
+    // nothing is said of it.
+    let all = (0..450).map(|at| profile(&format!("P{at}"), json!({ "plan": "pro" }))).collect::<Vec<_>>();
+    let published = told(vec![by_id(json!(all))], 450, 0);
     assert_eq!((sizes(&first.sent), first.stream, first.exit), (vec![200, 200, 50], 0, 0));
+    let sent: Vec<Json> = first.sent.iter().flat_map(|body| body.as_array().cloned().unwrap_or_default()).collect();
+    assert_eq!(by_id(json!(sent)), published.sent[0], "the same profiles, in calls of a size that is taken");
+    assert_ne!((sizes(&first.sent), first.stream), (sizes(&published.sent), published.stream));
     assert!(lab.twin.requests().iter().all(|seen| seen.status == 202 && seen.target.ends_with("/profiles/update")));
     assert_eq!(lab.profiles(), 450);
     lab.sql("UPDATE LAB.CRM.PROFILES SET PLAN = 'max'");

@@ -3,22 +3,12 @@
 use serde_json::json;
 use tidegate_twins::{Fault, Knobs, Step};
 
-use super::lab::{Lab, quiet};
+use super::lab::{Lab, faults, quiet};
 
 const ROWS: usize = 600;
 
 fn converges(seed: u64, lost: f64) {
-    let knobs = Knobs {
-        seed,
-        lost_pct: lost,
-        reject_pct: 10.0,
-        storm_pct: 5.0,
-        storm_length: 2,
-        unavailable_pct: 2.0,
-        dropped_pct: 2.0,
-        ..quiet()
-    };
-    let lab = Lab::of("CUSTOM_ID VARCHAR, PLAN VARCHAR, VISITS NUMBER(9,0)", "project_lab", knobs.clone());
+    let lab = Lab::of("CUSTOM_ID VARCHAR, PLAN VARCHAR, VISITS NUMBER(9,0)", "project_lab", faults(seed, lost));
     lab.sql(&format!(
         "INSERT INTO LAB.CRM.PROFILES SELECT 'P' || SEQ4(), 'pro', SEQ4() FROM TABLE(GENERATOR(ROWCOUNT => {ROWS}))"
     ));

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 use tidegate_twins::batch::Batch;
-use tidegate_twins::{Knobs, Limits, Running, Start, start};
+use tidegate_twins::{Knobs, Running, Start, start};
 use tokio::runtime::Runtime;
 
 use super::account::Account;
 use super::bench::{Done, tidegate};
+pub use super::knobs::{faults, quiet};
 
 /// The project's key at Batch.
 pub const PROJECT: &str = "project_lab";
@@ -18,11 +19,6 @@ pub const PROJECT: &str = "project_lab";
 pub const KEY: &str = "planted-rest-key-41c7";
 /// The container's token, planted: it must be nowhere but in its file.
 pub const TOKEN: &str = "planted-spcs-token-9b2e";
-
-/// No limits, nothing goes wrong.
-pub fn quiet() -> Knobs {
-    Knobs { limits: Limits::Off, ..Knobs::default() }
-}
 
 /// What one run of a job did: the bodies that Batch was sent, the rows that the stream still shows, the exit code.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,10 +9,10 @@ use tidegate_twins::{Fault, Knobs, Running, Start, Step, start};
 use tokio::runtime::Runtime;
 
 use super::bench::{Bench, Done};
-use super::lab::{quiet, stands_in};
+use super::lab::{faults, quiet, stands_in};
 
 /// The planted secret: it must be nowhere.
-const KEY: &str = "planted-batch-key-55d0";
+pub const KEY: &str = "planted-batch-key-55d0";
 const PROJECT: &str = "project_lab";
 const ROWS: usize = 600;
 
@@ -30,14 +30,14 @@ fields:
   - { warehouse: site,   platform: custom.site, as: url, on_misfit: drop_field }
 ";
 
-struct Lab {
-    bench: Bench,
-    twin: Running,
+pub struct Lab {
+    pub bench: Bench,
+    pub twin: Running,
     _runtime: Runtime,
 }
 
 impl Lab {
-    fn new(knobs: Knobs) -> Self {
+    pub fn new(knobs: Knobs) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let start = start(Arc::new(Batch::new(PROJECT, KEY)), Start { knobs, ..Start::default() });
         let twin = runtime.block_on(start).expect("a twin");
@@ -85,17 +85,7 @@ impl Lab {
 }
 
 fn converges(seed: u64, lost: f64) {
-    let faults = Knobs {
-        seed,
-        lost_pct: lost,
-        reject_pct: 10.0,
-        storm_pct: 10.0,
-        storm_length: 3,
-        unavailable_pct: 2.0,
-        dropped_pct: 2.0,
-        ..quiet()
-    };
-    let lab = Lab::new(faults);
+    let lab = Lab::new(Knobs { storm_pct: 10.0, storm_length: 3, ..faults(seed, lost) });
     lab.many();
     for _ in 0..2 {
         let done = lab.run(&["run"]);

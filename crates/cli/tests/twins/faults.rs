@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tidegate_twins::{Fault, Knobs, Step};
 
-use super::lab::{ENDUSERS, Lab, quiet};
+use super::lab::{ENDUSERS, Lab, faults, quiet};
 
 const ROWS: usize = 200;
 
@@ -38,17 +38,7 @@ fn settle(lab: &Lab, most: usize) {
 }
 
 fn converges(seed: u64, lost: f64) {
-    let faults = Knobs {
-        seed,
-        lost_pct: lost,
-        reject_pct: 10.0,
-        storm_pct: 5.0,
-        storm_length: 2,
-        unavailable_pct: 2.0,
-        dropped_pct: 2.0,
-        ..quiet()
-    };
-    let lab = Lab::new(faults.clone());
+    let lab = Lab::new(faults(seed, lost));
     many(&lab);
     for _ in 0..2 {
         let done = lab.run(&["run"]);

@@ -9,14 +9,14 @@ use tokio::runtime::Runtime;
 
 use super::bench::{Bench, Done};
 use super::desk::{Desk, SECRET};
-use super::lab::quiet;
+use super::lab::{faults, quiet};
 
 const ROWS: usize = 120;
 
 /// A project whose platform is the stand-in.
-struct Lab {
-    bench: Bench,
-    twin: Running,
+pub struct Lab {
+    pub bench: Bench,
+    pub twin: Running,
     _runtime: Runtime,
 }
 
@@ -34,7 +34,7 @@ fields:
   - { warehouse: arr,   platform: arr }
 ";
 
-const BY_KEY: &str = "\
+pub const BY_KEY: &str = "\
 url: URL/contacts/{{key}}
 method: { create: PUT, update: PUT, delete: DELETE }
 auth: { method: bearer, token: \"${PLANTED}\" }
@@ -42,7 +42,7 @@ body: { name: \"{{record.name}}\", phase: \"{{record.phase}}\", arr: \"{{record.
 error: { message: /error/message, field: /error/field }
 ";
 
-const BY_ID: &str = "\
+pub const BY_ID: &str = "\
 url: { create: URL/contacts, update: \"URL/contacts/{{id}}\", delete: \"URL/contacts/{{id}}\" }
 method: { create: POST, update: PATCH, delete: DELETE }
 headers: { Idempotency-Key: \"{{idempotency_key}}\" }
@@ -52,7 +52,7 @@ success: { id: /data/id }
 error: { message: /error/message }
 ";
 
-const BULK: &str = "\
+pub const BULK: &str = "\
 url: URL/bulk
 auth: { method: oauth, token_url: URL/token, client_id: tide, client_secret: \"${PLANTED}\" }
 body: { key: \"{{key}}\", name: \"{{changed.name}}\", phase: \"{{changed.phase}}\", arr: \"{{changed.arr}}\" }
@@ -62,7 +62,7 @@ error: { message: /error/message, lost: resend }
 ";
 
 impl Lab {
-    fn new(knobs: Knobs, connection: &str) -> Self {
+    pub fn new(knobs: Knobs, connection: &str) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let twin = runtime
             .block_on(start(Arc::new(Desk::default()), Start { knobs, ..Start::default() }))
@@ -132,18 +132,8 @@ fn no_secret(folder: &std::path::Path) {
 }
 
 fn converges(connection: &str, seed: u64, lost: f64) {
-    let faults = Knobs {
-        seed,
-        only: vec!["/contacts".to_owned(), "/bulk".to_owned()],
-        lost_pct: lost,
-        reject_pct: 10.0,
-        storm_pct: 4.0,
-        storm_length: 2,
-        unavailable_pct: 2.0,
-        dropped_pct: 2.0,
-        ..quiet()
-    };
-    let lab = Lab::new(faults, connection);
+    let only = vec!["/contacts".to_owned(), "/bulk".to_owned()];
+    let lab = Lab::new(Knobs { only, ..faults(seed, lost) }, connection);
     lab.bench.lake(&format!(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS})
          INSERT INTO companies SELECT printf('K%04d', i), 'Company ' || i, 'trial', i || '.50' FROM n;"

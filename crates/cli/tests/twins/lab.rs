@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 use tidegate_twins::planhat::{Planhat, TENANT};
-use tidegate_twins::{Knobs, Limits, Running, Start, start};
+use tidegate_twins::{Knobs, Running, Start, start};
 use tokio::runtime::Runtime;
 
 use super::bench::Bench;
+pub use super::knobs::{faults, quiet};
 
 /// The planted secret: it must be nowhere.
 pub const TOKEN: &str = "planted-secret-7f3a";
@@ -19,11 +20,6 @@ pub struct Lab {
     pub bench: Bench,
     pub twin: Running,
     _runtime: Runtime,
-}
-
-/// No limits, nothing goes wrong.
-pub fn quiet() -> Knobs {
-    Knobs { limits: Limits::Off, ..Knobs::default() }
 }
 
 pub const ENDUSERS: &str = "\

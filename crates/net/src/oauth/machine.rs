@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 
 use super::attempt::Proof;
 use super::login::post;
-use super::tokens::read;
+use super::tokens::{read, without};
 
 /// A token that ends sooner than this is renewed before it is used.
 const MARGIN: Duration = Duration::from_secs(30);
@@ -68,7 +68,7 @@ impl Machine {
             }
         };
         let (status, body) = post(http, &self.token_url, basic, &form, &doing).await?;
-        let tokens = read(status, &body, &doing)?;
+        let tokens = read(status, &body, &doing).map_err(|error| without(error, &self.client_secret))?;
         let life = Duration::from_secs(tokens.access_s);
         // A token that lives shorter than the margin is used for half of its life.
         let usable = life.checked_sub(MARGIN).filter(|left| !left.is_zero()).unwrap_or(life / 2);

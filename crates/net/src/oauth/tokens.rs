@@ -66,6 +66,15 @@ pub(super) fn read(status: u16, body: &[u8], doing: &str) -> Result<Tokens> {
     })
 }
 
+/// An error without a secret that the service repeated.
+pub(super) fn without(error: Error, secret: &Secret) -> Error {
+    let clean = |text: String| match secret.expose() {
+        "" => text,
+        plain => text.replace(plain, "***"),
+    };
+    Error { message: clean(error.message), cause: error.cause.map(clean), ..error }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +89,9 @@ mod tests {
         assert_eq!(kind(200, "{}"), ErrorKind::Unavailable);
         let client = read(401, br#"{"error":"invalid_client"}"#, "refresh").expect_err("refused");
         assert!(client.hint.is_some_and(|hint| hint.contains("client_id")));
+        let echo = read(400, br#"{"error":"invalid_client","error_description":"planted is wrong"}"#, "get");
+        let echo = without(echo.expect_err("refused"), &Secret::new("planted"));
+        assert!(format!("{echo:?}").contains("*** is wrong") && !format!("{echo:?}").contains("planted"), "{echo:?}");
         let good =
             read(200, br#"{"access_token":"a","refresh_token":"","expires_in":600}"#, "refresh").expect("tokens");
         assert_eq!((good.access.expose(), good.refresh, good.access_s), ("a", None, 600));

@@ -10,6 +10,8 @@ use tidegate_model::secret::{Secret, redact_url};
 use tidegate_model::{Error, ErrorKind, Result};
 use tidegate_net::http::Http;
 
+use crate::rest::without_credentials;
+
 /// A bulk upsert of 5,000 records takes seconds; a call has to end before the lease of a run that was lost can be
 /// taken over, which is 60 seconds.
 const CALL_MAX: Duration = Duration::from_secs(55);
@@ -143,6 +145,8 @@ impl Line {
         let status = response.status();
         let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
         let body = response.bytes().await.map_err(|error| broken(&error, effect, call.doing, &host))?;
+        // The sink of metrics is sent the token as well, and the tenant's id is none.
+        let body = without_credentials(body.into(), &[self.token.expose().to_owned()]).into();
         let answer = Answer { status: status.as_u16(), body };
         match refused(status, &answer, wait, effect, call.doing, &host) {
             Some(error) => Err(error),
