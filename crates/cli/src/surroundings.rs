@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha12Rng;
 use tidegate_model::error::{Error, Result};
 use tidegate_model::ports::{Env, ProcessId, Scratch};
 use tidegate_model::{Instant, failpoint};
@@ -13,14 +15,15 @@ use crate::scratch::FileScratch;
 
 /// The real world.
 pub struct World {
-    ids: Mutex<ulid::Generator>,
+    ids: Mutex<(ulid::Generator, ChaCha12Rng)>,
     scratch_dir: PathBuf,
 }
 
 impl World {
     /// A world whose scratch files live in this folder, which is made when the first is needed.
     pub fn new(scratch_dir: PathBuf) -> Self {
-        Self { ids: Mutex::new(ulid::Generator::new()), scratch_dir }
+        let source = ChaCha12Rng::from_seed(tidegate_net::random::bytes());
+        Self { ids: Mutex::new((ulid::Generator::new(), source)), scratch_dir }
     }
 }
 
@@ -38,11 +41,12 @@ impl Env for World {
     fn new_id(&self) -> String {
         let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
         // The generator keeps ids of one millisecond in order; past 2^80 of them a random one is as good.
-        ids.generate().unwrap_or_else(|_| ulid::Ulid::new()).to_string()
+        let (ids, source) = &mut *ids;
+        ids.generate_with_source(source).unwrap_or_else(|_| ulid::Ulid::with_source(source)).to_string()
     }
 
     fn random(&self) -> u64 {
-        rand::random()
+        tidegate_net::random::number()
     }
 
     async fn sleep(&self, millis: u64) {

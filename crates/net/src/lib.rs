@@ -5,6 +5,7 @@ pub mod farewell;
 pub mod http;
 pub mod oauth;
 pub mod postgres;
+pub mod random;
 pub mod roots;
 pub mod targets;
 mod verifier;

@@ -48,7 +48,7 @@ pub struct Attempt {
 impl Attempt {
     /// Begins one. The address that the browser is sent back to must be the one that the service knows, to the letter.
     pub fn begin(redirect_uri: &str) -> Self {
-        let random = || URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
+        let random = || URL_SAFE_NO_PAD.encode(crate::random::bytes::<32>());
         Self { redirect_uri: redirect_uri.to_owned(), state: Secret::new(random()), verifier: Secret::new(random()) }
     }
 

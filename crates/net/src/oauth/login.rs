@@ -135,7 +135,7 @@ impl Login {
     }
 
     async fn kept_or_new(&self, http: &reqwest::Client) -> Result<Secret> {
-        let holder = format!("{:016x}", rand::random::<u64>());
+        let holder = format!("{:016x}", crate::random::number());
         let name = format!("oauth_refresh.{}", self.connection);
         let begun = Instant::now();
         loop {

@@ -91,7 +91,7 @@ pub(super) struct Files {
 impl Files {
     /// Files on the connection's stage, if it names one.
     pub(super) fn of(server: &Server, session: &Session, doing: &str) -> Option<Self> {
-        let stage = format!("@{}/tidegate/{:016x}/", dotted(server.stage.as_ref()?), rand::random::<u64>());
+        let stage = format!("@{}/tidegate/{:016x}/", dotted(server.stage.as_ref()?), tidegate_net::random::number());
         let (folder, doing) = (literal(&stage), doing.to_owned());
         let under_way = JoinSet::new();
         Some(Self { uploader: session.uploader(), folder, doing, csv: Csv::new(), count: 0, rows: 0, under_way })

@@ -114,7 +114,7 @@ impl<'a> Stage<'a> {
 
     /// Makes the temporary table for the columns of the first page.
     async fn make(&mut self, columns: Vec<SourceColumn>) -> Result<()> {
-        let name = format!("{}.\"TIDEGATE_STAGE_{:016X}\"", self.txn.work, rand::random::<u64>());
+        let name = format!("{}.\"TIDEGATE_STAGE_{:016X}\"", self.txn.work, tidegate_net::random::number());
         let mut declared = vec![format!("{NUMBER} NUMBER(19,0)")];
         declared.extend(columns.iter().map(|column| format!("{} {}", column.quoted(), column.native)));
         let sql = format!("CREATE TEMPORARY TABLE {name} ({})", declared.join(", "));

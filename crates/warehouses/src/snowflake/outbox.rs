@@ -199,7 +199,7 @@ impl Move<'_> {
             self.outbox,
             self.stream.quoted()
         );
-        let binds = [Bind(before.to_string()), Bind(format!("{:016X}", rand::random::<u64>()))];
+        let binds = [Bind(before.to_string()), Bind(format!("{:016X}", tidegate_net::random::number()))];
         Ok(self.run(&sql, &binds, WRITE_S_MAX).await?.counted("rows inserted"))
     }
 

@@ -44,7 +44,7 @@ const ATTEMPT_MAX: Duration = Duration::from_secs(90);
 
 /// A new id of a request: a random UUID.
 pub(super) fn request_id() -> String {
-    let mut bytes: [u8; 16] = rand::random();
+    let mut bytes = tidegate_net::random::bytes::<16>();
     bytes[6] = (bytes[6] & 0x0f) | 0x40;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -146,7 +146,7 @@ impl Line {
     /// Doubling, between half and all of it.
     pub(super) fn wait(&self, attempt: u32) -> Duration {
         let full = self.patience.first_wait.saturating_mul(1 << attempt.saturating_sub(1).min(10)).min(WAIT_MAX);
-        full.mul_f64(rand::random_range(0.5..=1.0))
+        full.mul_f64(0.5 + 0.5 * (tidegate_net::random::number() as f64 / u64::MAX as f64))
     }
 
     fn gave_up(&self, call: &Call<'_>, why: &str, arrived: bool, status: Option<StatusCode>, attempts: u32) -> Error {

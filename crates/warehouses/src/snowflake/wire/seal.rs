@@ -38,8 +38,8 @@ impl Material {
 
     /// Seals a file in place.
     pub(super) fn seal(&self, bytes: &mut Vec<u8>) -> Sealed {
-        let iv: [u8; 16] = rand::random();
-        let file_key = rand::random::<[u8; 32]>();
+        let iv = tidegate_net::random::bytes::<16>();
+        let file_key = tidegate_net::random::bytes::<32>();
         let file_key = &file_key[..self.key.len()];
         encrypt(file_key, &iv, bytes);
         Sealed {
