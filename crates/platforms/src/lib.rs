@@ -5,6 +5,7 @@ pub mod batch;
 mod conditions;
 pub mod http;
 pub mod hub;
+mod lines;
 pub mod list;
 pub mod planhat;
 pub mod rest;

@@ -4,12 +4,14 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 use serde::Deserialize;
-use tidegate_model::schema::{Case, FieldSchema, ModelKind, ModelName, ModelSchema, NormalForm};
+use tidegate_model::schema::{FieldSchema, ModelKind, ModelName, ModelSchema};
 use tidegate_model::value::Type;
 use tidegate_model::{Error, ErrorKind, Result};
 
 use super::cell::Kind;
 use super::db::quoted;
+pub use crate::lines::near;
+use crate::lines::{Line, Said};
 
 /// The exact numbers of standard fields: money and scores, with room for both.
 pub const NUMBER: Type = Type::Decimal { precision: 38, scale: 9 };
@@ -95,62 +97,18 @@ struct ModelFile {
     #[serde(rename = "help")]
     _help: String,
     keys: Vec<String>,
-    fields: Vec<FieldLine>,
+    fields: Vec<Line>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FieldLine {
-    name: String,
-    #[serde(rename = "type")]
-    kind: String,
-    help: String,
-    #[serde(default)]
-    required: bool,
-    #[serde(default)]
-    read_only: bool,
-    max_length: Option<u32>,
-    #[serde(default)]
-    one_of: Vec<String>,
-    #[serde(default)]
-    none_of: Vec<String>,
-    pattern: Option<String>,
-    range: Option<(i64, i64)>,
-    references: Option<String>,
-    #[serde(default)]
-    trim: bool,
-    case: Option<Case>,
-}
-
-fn field(line: FieldLine) -> Result<Field, String> {
-    let logical = match line.kind.as_str() {
-        "text" => Type::Text,
-        "bool" => Type::Bool,
-        "int64" => Type::Int64,
-        "number" => NUMBER,
-        "date" => Type::Date,
-        "timestamptz" => Type::TimestampTz,
-        "json" => Type::Json,
-        "list" => Type::List,
-        other => return Err(format!("field {}: unknown type {other}", line.name)),
-    };
-    let compile = |text: &String| Regex::new(&format!("^(?:{text})$")).map_err(|e| e.to_string());
-    let pattern = line.pattern.as_ref().map(compile).transpose()?;
-    let place = if line.references.is_some() { Place::Reference } else { Place::Plain };
-    let schema = FieldSchema {
-        required: line.required,
-        read_only: line.read_only,
-        max_length: line.max_length,
-        one_of: line.one_of,
-        pattern: line.pattern,
-        range: line.range,
-        references: line.references.map(ModelName),
-        normal: NormalForm { trim: line.trim, case: line.case, ..NormalForm::default() },
-        help: line.help,
-        ..FieldSchema::new(&line.name, logical)
-    };
-    let kind = if place == Place::Reference { Kind::Int } else { Kind::of(logical) };
-    Ok(Field { schema, none_of: line.none_of, pattern, kind, column: quoted(&line.name), place })
+fn field(line: Line) -> Result<Field, String> {
+    if line.wire.is_some() {
+        return Err(format!("field {}: the hub has one way for a type", line.name));
+    }
+    let column = quoted(&line.name);
+    let Said { schema, none_of, pattern } = line.read(NUMBER)?;
+    let place = if schema.references.is_some() { Place::Reference } else { Place::Plain };
+    let kind = if place == Place::Reference { Kind::Int } else { Kind::of(schema.logical) };
+    Ok(Field { schema, none_of, pattern, kind, column, place })
 }
 
 /// A field that the hub alone writes.
@@ -199,15 +157,6 @@ pub fn unknown(name: &str) -> Error {
         Some(like) => error.hint(format!("did you mean {like:?}?")),
         None => error.hint(format!("it has {}, and dataset:NAME", all.join(", "))),
     }
-}
-
-/// The nearest of some names, if one is near.
-pub fn near<'a>(name: &str, all: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let lower = name.to_lowercase();
-    all.map(|other| (strsim::jaro_winkler(&lower, &other.to_lowercase()), other))
-        .filter(|(score, _)| *score > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, other)| other)
 }
 
 impl Def {

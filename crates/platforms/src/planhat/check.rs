@@ -88,6 +88,12 @@ fn write(schema: &ModelSchema, key: Option<&str>, columns: &[WriteColumn], mode:
             let why = format!("a new {} needs {}, which nothing is mapped to", schema.name, lacking.join(", "));
             out.push(Finding::warning("required", why, "map them, or new records will be rejects"));
         }
+        let needs = models::def(schema.name.as_str()).map(|def| def.needs.as_slice()).unwrap_or_default();
+        for needs in needs.iter().filter(|one| given(&one.when) && !one.any.iter().any(|name| given(name))) {
+            let models::Needs { when, is, any } = needs;
+            let why = format!("a new {} with {when}: {is} needs {}", schema.name, any.join(" or "));
+            out.push(Finding::warning("required", why, "map it, or such records will be rejects"));
+        }
     }
     out
 }

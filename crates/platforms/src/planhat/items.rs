@@ -11,7 +11,7 @@ use super::answer::Sent;
 use super::codec;
 use super::config::ClearAs;
 use super::directory::Parent;
-use super::models::{CUSTOM, Field, Layout};
+use super::models::{CUSTOM, Field, Layout, Needs};
 
 /// Records that others refer to, by model and the name given.
 pub(super) type Parents = HashMap<String, HashMap<String, Parent>>;
@@ -127,8 +127,17 @@ fn required(name: &str) -> FieldReject {
 
 fn lacking(layout: &Layout, json: &Map<String, Json>) -> Result<(), FieldReject> {
     let empty = |name: &str| json.get(name).is_none_or(|value| value.is_null() || value == "");
-    match layout.fields().find(|field| field.schema.required && empty(field.name())) {
-        Some(field) => Err(required(field.name())),
+    if let Some(field) = layout.fields().find(|field| field.schema.required && empty(field.name())) {
+        return Err(required(field.name()));
+    }
+    // Where the field that decides is not given, Planhat decides.
+    let says = |needs: &&Needs| json.get(&needs.when) == Some(&Json::Bool(needs.is));
+    let lacks = |needs: &&Needs| needs.any.iter().all(|name| empty(name));
+    match layout.def.needs.iter().filter(says).find(lacks) {
+        Some(Needs { when, is, any }) => {
+            let reason = format!("a new {} with {when}: {is} needs {}", layout.def.name, any.join(" or "));
+            Err(FieldReject::field(&any[0], "required", reason))
+        }
         None => Ok(()),
     }
 }

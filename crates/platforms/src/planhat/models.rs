@@ -4,9 +4,12 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 use serde::Deserialize;
-use tidegate_model::schema::{ADDRESS, Case, FieldSchema, ModelKind, ModelName, ModelSchema, NormalForm};
+use tidegate_model::schema::{ADDRESS, FieldSchema, ModelKind, ModelName, ModelSchema, NormalForm};
 use tidegate_model::value::Type;
 use tidegate_model::{Error, ErrorKind, Result};
+
+use crate::lines::{Line, Said};
+pub(super) use crate::lines::{Wire, near};
 
 /// Planhat's numbers are those of JavaScript: 15 digits are exact, and their text has at most 18 behind the point but
 /// for tiny ones.
@@ -35,17 +38,12 @@ const FILES: &[&str] = &[
     include_str!("models/nps.json"),
     include_str!("models/churn.json"),
     include_str!("models/user.json"),
+    include_str!("models/deal.json"),
+    include_str!("models/lineitem.json"),
+    include_str!("models/product.json"),
+    include_str!("models/timeentry.json"),
+    include_str!("models/timesheet.json"),
 ];
-
-/// How a field travels, where its type does not say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Wire {
-    /// A date as days since 1970-01-01.
-    EpochDays,
-    /// A date as its ten characters.
-    Day,
-}
 
 /// A field.
 #[derive(Debug, Clone)]
@@ -75,6 +73,18 @@ impl Field {
     }
 }
 
+/// Fields of which a new record needs one, where another says so.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Needs {
+    /// The field that decides.
+    pub(super) when: String,
+    /// What it says then.
+    pub(super) is: bool,
+    /// One of these is needed.
+    pub(super) any: Vec<String>,
+}
+
 /// A model of records.
 #[derive(Debug, Clone)]
 pub(super) struct Def {
@@ -87,6 +97,8 @@ pub(super) struct Def {
     pub(super) single: bool,
     /// Fields by which a record can be found.
     pub(super) keys: Vec<String>,
+    /// What a new record needs besides its required fields.
+    pub(super) needs: Vec<Needs>,
     /// `_id` first, `createdAt` and `updatedAt` last.
     pub(super) fields: Vec<Field>,
 }
@@ -102,33 +114,13 @@ struct ModelFile {
     #[serde(rename = "help")]
     _help: String,
     keys: Vec<String>,
-    fields: Vec<FieldLine>,
+    #[serde(default)]
+    needs: Vec<Needs>,
+    fields: Vec<Line>,
 }
 
 fn yes() -> bool {
     true
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FieldLine {
-    name: String,
-    #[serde(rename = "type")]
-    kind: String,
-    help: String,
-    #[serde(default)]
-    required: bool,
-    #[serde(default)]
-    read_only: bool,
-    #[serde(default)]
-    one_of: Vec<String>,
-    #[serde(default)]
-    none_of: Vec<String>,
-    pattern: Option<String>,
-    range: Option<(i64, i64)>,
-    references: Option<String>,
-    case: Option<Case>,
-    wire: Option<Wire>,
 }
 
 /// What Planhat does to values of a type.
@@ -137,33 +129,12 @@ pub(super) fn normal(logical: Type) -> NormalForm {
     NormalForm { time_step_us, ..NormalForm::default() }
 }
 
-fn field(line: FieldLine) -> Result<Field, String> {
-    let logical = match line.kind.as_str() {
-        "text" => Type::Text,
-        "bool" => Type::Bool,
-        "int64" => Type::Int64,
-        "number" => NUMBER,
-        "date" => Type::Date,
-        "timestamptz" => Type::TimestampTz,
-        "json" => Type::Json,
-        "list" => Type::List,
-        other => return Err(format!("field {}: unknown type {other}", line.name)),
-    };
-    let compile = |text: &String| Regex::new(&format!("^(?:{text})$")).map_err(|e| e.to_string());
-    let pattern = line.pattern.as_ref().map(compile).transpose()?;
-    let trim = line.case.is_some();
-    let schema = FieldSchema {
-        required: line.required,
-        read_only: line.read_only,
-        one_of: line.one_of,
-        pattern: line.pattern,
-        range: line.range,
-        references: line.references.map(ModelName),
-        normal: NormalForm { case: line.case, trim, ..normal(logical) },
-        help: line.help,
-        ..FieldSchema::new(&line.name, logical)
-    };
-    Ok(Field { schema, none_of: line.none_of, pattern, wire: line.wire })
+fn field(line: Line) -> Result<Field, String> {
+    let wire = line.wire;
+    let Said { mut schema, none_of, pattern } = line.read(NUMBER)?;
+    let case = schema.normal.case;
+    schema.normal = NormalForm { case, trim: case.is_some(), ..normal(schema.logical) };
+    Ok(Field { schema, none_of, pattern, wire })
 }
 
 /// A field that Planhat alone writes.
@@ -184,9 +155,14 @@ fn parse(text: &str) -> Result<Def, String> {
     if let Some(missing) = keys.iter().find(|key| !fields.iter().any(|field| field.name() == **key)) {
         return Err(format!("{}: the key {missing} is not a field", file.name));
     }
+    let named =
+        |needs: &Needs| needs.any.iter().chain([&needs.when]).all(|name| fields.iter().any(|f| f.name() == name));
+    if !file.needs.iter().all(named) {
+        return Err(format!("{}: needs names no field", file.name));
+    }
     keys.push("_id".to_owned());
-    let (name, endpoint, page, single) = (file.name, file.endpoint, file.page, file.single);
-    Ok(Def { name, endpoint, page, single, keys, fields })
+    let (name, endpoint, page, single, needs) = (file.name, file.endpoint, file.page, file.single, file.needs);
+    Ok(Def { name, endpoint, page, single, keys, needs, fields })
 }
 
 static DEFS: LazyLock<Result<Vec<Def>, String>> = LazyLock::new(|| FILES.iter().map(|text| parse(text)).collect());
@@ -213,15 +189,6 @@ pub(super) fn unknown(name: &str) -> Error {
         Some(like) => error.hint(format!("did you mean {like:?}?")),
         None => error.hint(format!("it has {}", all.join(", "))),
     }
-}
-
-/// The nearest of some names, if one is near.
-pub(super) fn near<'a>(name: &str, all: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let lower = name.to_lowercase();
-    all.map(|other| (strsim::jaro_winkler(&lower, &other.to_lowercase()), other))
-        .filter(|(score, _)| *score > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, other)| other)
 }
 
 /// The types that custom fields may have.
@@ -276,7 +243,7 @@ mod tests {
     #[test]
     fn every_model_file_is_sound() {
         let defs = defs().expect("model files");
-        assert_eq!(defs.len(), 18);
+        assert_eq!(defs.len(), 23);
         for def in defs {
             assert!(def.fields.iter().all(|field| !field.schema.help.is_empty()), "{}: help is missing", def.name);
             let parents = ["company", "user"];

@@ -51,7 +51,7 @@ async fn a_record_of_each_model_is_made_changed_and_refused() {
     let tenant = tenant().await;
     let platform = tenant.port();
     let all = models(platform.models().await.unwrap());
-    assert_eq!(all.len(), 18);
+    assert_eq!(all.len(), 23);
     for schema in all {
         let model = schema.name.as_str();
         let writable: Vec<&FieldSchema> =
@@ -382,4 +382,41 @@ async fn tickets_without_an_email_are_refused_before_they_vanish() {
     applied(&write_one(platform, &by_source, whole).await);
     let held: Vec<Json> = tenant.holds("ticket");
     assert_eq!((held.len(), &held[0]["sourceId"]), (1, &json!("t1")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_license_needs_depends_on_its_period() {
+    let tenant = tenant().await;
+    let platform = tenant.port();
+    company(platform, "c").await;
+    let license = |key: &str, more: &[(&str, Value)]| {
+        let base = [("companyId", text("c")), ("_currency", text("SEK")), ("fromDate", Value::Date(20_000))];
+        change(Action::Create, key, &[&base[..], more].concat())
+    };
+    let (fixed, open) = (("fixedPeriod", Value::Bool(true)), ("fixedPeriod", Value::Bool(false)));
+    let (value, mrr) = (("value", number("120")), ("mrr", number("10")));
+    for (at, (more, lacks)) in [
+        (vec![fixed.clone(), value.clone()], None),
+        (vec![fixed.clone(), mrr.clone()], None),
+        (vec![open.clone(), mrr.clone()], None),
+        (vec![], None),
+        (vec![fixed], Some("value")),
+        (vec![open.clone(), value.clone()], Some("mrr")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let outcome = write_one(platform, &ask("license"), license(&format!("l{at}"), &more)).await;
+        match lacks {
+            None => drop(applied(&outcome)),
+            Some(field) => {
+                let why = refused(&outcome);
+                assert_eq!((why.rule.as_str(), why.field.as_deref()), ("required", Some(field)), "{why:?}");
+            }
+        }
+    }
+    // What we cannot see, Planhat refuses: the license has no mrr, and none is sent.
+    let ends = change(Action::Update, "l0", &[open]);
+    assert!(refused(&write_one(platform, &ask("license"), ends).await).reason.contains("mrr"), "refused by the twin");
+    assert_eq!(tenant.holds("license").len(), 4);
 }

@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn the_file_of_models_is_sound() {
-        assert_eq!(all().len(), 19);
+        assert_eq!(all().len(), 24);
         assert!(all().iter().all(|model| model.keys[0] == "_id" && model.page.0 <= model.page.1));
         assert!(at("companies").is_some_and(|model| model.required == ["name"]));
         assert!(named("customfield").is_some_and(|model| !model.bulk));

@@ -223,6 +223,9 @@ fn insert(db: &Transaction<'_>, at: i64, model: &Model, item: &Doc, knobs: &Knob
     if let Some(field) = model.required.iter().find(|field| empty(field)) {
         return Ok(refused(false, format!("{field} is required")));
     }
+    if let Some(why) = without_revenue(model, &doc) {
+        return Ok(refused(false, why));
+    }
     if model.model == "user" && !doc.contains_key("inactive") {
         doc.insert("inactive".to_owned(), Json::Bool(true));
     }
@@ -251,9 +254,22 @@ fn change(
     if let Some(field) = model.required.iter().find(|field| empty(field)) {
         return Ok(refused(true, format!("{field} is required")));
     }
+    if let Some(why) = without_revenue(model, &doc) {
+        return Ok(refused(true, why));
+    }
     doc.insert("updatedAt".to_owned(), Json::String(stamp(at)));
     store::put(db, model, &doc)?;
     Ok(Done::Updated(doc))
+}
+
+/// A license of a fixed period has a value (or an mrr), any other an mrr.
+fn without_revenue(model: &Model, doc: &Doc) -> Option<&'static str> {
+    let none = |field: &str| doc.get(field).is_none_or(Json::is_null);
+    match doc.get("fixedPeriod").and_then(Json::as_bool) {
+        Some(true) if model.model == "license" && none("value") && none("mrr") => Some("value is required"),
+        Some(false) if model.model == "license" && none("mrr") => Some("mrr is required"),
+        _ => None,
+    }
 }
 
 fn normalised(item: &Doc, normalise: Normalise) -> Doc {
