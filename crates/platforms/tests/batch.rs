@@ -17,6 +17,11 @@ use tidegate_testkit::platform_suite::{change, number, text};
 use tidegate_twins::batch::{Batch, KEY, PROJECT};
 use tidegate_twins::{Fault, Knobs, Limits, Running, Start, Step, start};
 
+#[path = "common/failures.rs"]
+mod failures;
+#[path = "common/golden.rs"]
+mod golden;
+
 struct Lab {
     twin: Running,
     batch: Arc<dyn Platform>,
@@ -127,7 +132,7 @@ async fn every_type_is_sent_as_the_golden_request_and_kept_under_its_type() {
     assert_eq!(created(&outcomes[0]), []);
     let seen = &lab.twin.requests()[0];
     assert_eq!(seen.target, "/2.11/profiles/update");
-    assert_eq!(String::from_utf8_lossy(&seen.body), include_str!("golden/batch/attributes.json"));
+    golden::hold("batch/attributes.json", &String::from_utf8_lossy(&seen.body));
     let kept = lab.attributes("42");
     assert_eq!(kept["float:arr"].to_string(), "1200.00", "a whole amount stays a float");
     assert_eq!(kept["integer:visits"].to_string(), "7");
@@ -215,30 +220,14 @@ async fn an_error_that_names_no_record_delivers_none() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_failure_is_classified_and_no_secret_is_in_it() {
-    for (fault, kind) in [
-        (Fault::Status(400), ErrorKind::BadRequest),
-        (Fault::Status(401), ErrorKind::Unauthorized),
-        (Fault::Status(403), ErrorKind::Unauthorized),
-        (Fault::Status(404), ErrorKind::NotFound),
-        (Fault::Status(422), ErrorKind::BadRequest),
-        (Fault::Status(429), ErrorKind::RateLimited),
-        (Fault::Status(500), ErrorKind::Lost),
-        (Fault::Status(503), ErrorKind::Unavailable),
-        (Fault::Lost, ErrorKind::Lost),
-        (Fault::Dropped, ErrorKind::Lost),
-        (Fault::Cut, ErrorKind::Lost),
+    let own = vec![
         (Fault::Instead(202, "{}".into()), ErrorKind::Lost),
         (Fault::Instead(202, r#"{"code":"MAYBE"}"#.into()), ErrorKind::Lost),
-    ] {
-        let script = vec![Step::next("POST", "/2.11", fault.clone())];
-        let lab = lab(Knobs { script, retry_after_s: Some(7), ..quiet() }, json!({})).await;
-        let error = lab.batch.write(&ask(1), &[named("a")]).await.unwrap_err();
-        assert_eq!(error.kind, kind, "{fault:?}: {error:?}");
-        assert!(!format!("{error:?}").contains(KEY), "{error:?}");
-        if fault == Fault::Status(429) {
-            assert_eq!(error.retry_after.map(|wait| wait.as_secs()), Some(7));
-        }
-    }
+    ];
+    failures::classified("/2.11", own, KEY, async |knobs| {
+        lab(knobs, json!({})).await.batch.write(&ask(1), &[named("a")]).await.unwrap_err()
+    })
+    .await;
     let wrong = lab(quiet(), json!({ "rest_api_key": "planted-secret-1" })).await;
     let error = wrong.batch.write(&ask(1), &[named("a")]).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unauthorized);

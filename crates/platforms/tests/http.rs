@@ -3,8 +3,12 @@
 
 #[path = "http/answers.rs"]
 mod answers;
+#[path = "common/golden.rs"]
+mod blessed;
 #[path = "http/desk.rs"]
 mod desk;
+#[path = "common/failures.rs"]
+mod failures;
 #[path = "http/golden.rs"]
 mod golden;
 #[path = "http/lab.rs"]

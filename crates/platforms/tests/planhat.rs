@@ -1,6 +1,8 @@
 //! Planhat on its twin: the conformance suite as far as it applies, its own quirks, and the requests it sends.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "common/golden.rs"]
+mod blessed;
 #[path = "planhat/lab.rs"]
 mod lab;
 

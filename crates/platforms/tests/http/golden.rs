@@ -1,7 +1,6 @@
 //! The very bytes that are sent, for each type of a field: `TIDEGATE_BLESS=1` writes them anew.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use serde_json::{Value as Json, json};
 use tidegate_model::change::{Action, Change};
@@ -10,6 +9,7 @@ use tidegate_model::span::OpId;
 use tidegate_model::value::Value;
 use tidegate_testkit::platform_suite::{change, number, text};
 
+use crate::blessed::hold;
 use crate::desk::SECRET;
 use crate::lab::{Lab, ask, quiet};
 
@@ -60,15 +60,6 @@ async fn sent(settings: Json) -> String {
         .unwrap();
     }
     out
-}
-
-fn hold(name: &str, text: &str) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
-    if std::env::var_os("TIDEGATE_BLESS").is_some() {
-        std::fs::write(&path, text).unwrap();
-    }
-    let golden = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(text, golden, "{} differs; TIDEGATE_BLESS=1 writes it anew, if it should", path.display());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

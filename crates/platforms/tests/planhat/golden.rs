@@ -1,7 +1,6 @@
 //! The very bytes that are sent for each model: `TIDEGATE_BLESS=1` writes them anew.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use serde_json::json;
 use tidegate_model::change::{Action, Change};
@@ -15,6 +14,7 @@ use tidegate_testkit::platform_suite::{
 use tidegate_twins::Running;
 
 use super::records::{models, sample};
+use crate::blessed::hold;
 use crate::lab::{Tenant, quiet, tenant};
 
 /// Writes of the twin's log, one by one, with ids that are the same in every run.
@@ -30,15 +30,6 @@ fn requests(twin: &Running, ids: &[String]) -> String {
         writeln!(out, "{} {target}\n{body}", seen.method).unwrap();
     }
     out
-}
-
-fn hold(name: &str, text: &str) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
-    if std::env::var_os("TIDEGATE_BLESS").is_some() {
-        std::fs::write(&path, text).unwrap();
-    }
-    let golden = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(text, golden, "{} differs; TIDEGATE_BLESS=1 writes it anew, if it should", path.display());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod changes;
+pub mod contract;
 mod datasets;
 mod fences;
 mod models;
@@ -27,6 +28,7 @@ use tidegate_model::sync::DatasetLink;
 use tidegate_model::value::{Decimal, Type, Value};
 
 pub use changes::*;
+pub use contract::Subject;
 pub use datasets::*;
 pub use fences::*;
 pub use models::*;
