@@ -30,7 +30,7 @@ MEASURED = ("import resource,subprocess,sys,time,json\n"
 def project(folder, kind, url, rows):
     model, key, fields, connection = MODELS[kind]
     files = {
-        "tidegate.yaml": "version: 1\nname: null\nserve: { private_targets: [127.0.0.1] }\n",
+        "tidegate.yaml": "version: 1\nname: sink\nserve: { private_targets: [127.0.0.1] }\n",
         "connections/lake.yaml": "version: 1\ntype: sqlite\npath: lake.db\n",
         "connections/crm.yaml": "version: 1\n" + connection.format(url=url),
         "syncs/companies.yaml": "version: 1\nwarehouse: { connection: lake, relation: companies }\n"
