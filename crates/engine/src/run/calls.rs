@@ -6,6 +6,7 @@ use tidegate_model::change::{Change, FieldReject, Outcome};
 use tidegate_model::error::{Error, ErrorKind, Result};
 use tidegate_model::ports::{Cancel, Env};
 use tidegate_model::span::OpId;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::retry;
 
@@ -95,12 +96,11 @@ impl Sending<'_> {
         outcomes: &mut [Option<Outcome>],
     ) -> Result<()> {
         let mut open: Vec<usize> = which.to_vec();
-        let (mut attempt, mut tries) = (0, 0);
+        let mut attempt = 0;
         while !open.is_empty() {
-            (attempt, tries) = (attempt + 1, tries + 1);
+            attempt += 1;
             let batch: Vec<Change> = open.iter().map(|at| changes[*at].clone()).collect();
-            let name = if open.len() == which.len() { op.to_owned() } else { format!("{op}+{tries}") };
-            let error = match self.call(&batch, &OpId(name)).await {
+            let error = match self.call(&batch, &named(op, changes.len(), &open)).await {
                 Ok(answers) => {
                     let before = open.len();
                     open = sort_answers(open, answers, outcomes)?;
@@ -160,9 +160,19 @@ impl Sending<'_> {
             return Err(error.hint("too many records of this batch are refused; `tidegate check --rows` lists why"));
         }
         let (left, right) = which.split_at(which.len() / 2);
-        self.part(changes, left, &format!("{op}l"), outcomes).await?;
-        self.part(changes, right, &format!("{op}r"), outcomes).await
+        self.part(changes, left, op, outcomes).await?;
+        self.part(changes, right, op, outcomes).await
     }
+}
+
+/// The name of a call. A target that has carried out a call answers its name from memory, so a name stands for the same
+/// changes whenever it is used: after a crash others of the batch may have moved on, or wait for another try.
+fn named(op: &str, all: usize, open: &[usize]) -> OpId {
+    if open.len() == all {
+        return OpId(op.to_owned());
+    }
+    let places: Vec<u8> = open.iter().flat_map(|at| (*at as u64).to_be_bytes()).collect();
+    OpId(format!("{op}~{:016x}", xxh3_64(&places)))
 }
 
 /// Of the errors that records wait with, the one that asks for the longest wait.

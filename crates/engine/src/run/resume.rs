@@ -41,7 +41,11 @@ fn unknown(verdicts: &[Verdict]) -> Vec<Outcome> {
 async fn batches(ctx: &Ctx, open: &OpenSpan) -> Result<Books> {
     let mut delivery = Delivery::new(ctx, &open.span, open.next_batch, 0);
     for batch in &open.batches {
-        let verdicts = Batch::read(&batch.payload)?;
+        let mut verdicts = Batch::read(&batch.payload)?;
+        if ctx.follows() {
+            // The position stays where it was, so a row that came and went since shows in no window: it is read by key.
+            verdicts.iter_mut().for_each(|verdict| verdict.open = true);
+        }
         let mut answers: Answers = match &batch.answer {
             Some(bytes) => postcard::from_bytes(bytes)
                 .map_err(|error| Error::internal("read the answers of an interrupted run").cause(error))?,
