@@ -59,7 +59,7 @@ impl Live {
             return Ok(old);
         }
         let read = project::load(&self.root)?;
-        let shop = Workshop::of(self.root.clone(), read, Arc::clone(&old.store), Arc::clone(&old.watcher));
+        let shop = old.with(read, Arc::clone(&old.store));
         let shop = Arc::new(shop);
         let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
         *now = Now { stamp, shop: Arc::clone(&shop), infos: None };

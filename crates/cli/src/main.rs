@@ -1,6 +1,7 @@
 //! The binary `tidegate`: one file per command, wiring only. What a command means stands in the engine, the store and
 //! the connectors; here they are put together and their answers are printed.
 
+mod addresses;
 mod app;
 mod args;
 mod batch_sync;

@@ -13,6 +13,9 @@ use crate::app::{App, Failure};
 /// Where the state is when nobody says otherwise.
 const DEFAULT_STATE: &str = "sqlite:.tidegate/state.db";
 
+/// Where tidegate keeps what is its own.
+const STATE_DIR: &str = ".tidegate";
+
 /// Types of connections that the file format knows and this build cannot open yet.
 const LATER: &[(&str, Side)] = &[("duckdb", Side::Warehouse), ("adbc", Side::Warehouse)];
 
@@ -180,6 +183,11 @@ impl Lookups for Surroundings<'_> {
             return Err(Error::config("the file is a link that leads out of the project")
                 .hint("put the file itself into the project's folder"));
         }
+        // Who may only edit connections could have the state, or the key of its secrets, sent to an address of theirs.
+        if file.starts_with(root.join(STATE_DIR)) {
+            return Err(Error::config(format!("what tidegate keeps for itself in {STATE_DIR} is no setting"))
+                .hint("put the file elsewhere in the project's folder, such as keys/"));
+        }
         std::fs::read_to_string(file).map_err(place)
     }
 
@@ -204,5 +212,11 @@ mod tests {
         assert_eq!(lookups.file("inside").expect("read"), "i");
         assert!(lookups.file("link").expect_err("refused").message.contains("leads out"));
         assert!(lookups.file("absent").is_err());
+        std::fs::create_dir(root.join(".tidegate")).expect("made");
+        std::fs::write(root.join(".tidegate/state.key"), "k").expect("written");
+        std::os::unix::fs::symlink(root.join(".tidegate"), root.join("keys")).expect("linked");
+        for own in [".tidegate/state.key", "./.tidegate//state.key", "keys/state.key"] {
+            assert!(lookups.file(own).expect_err(own).message.contains("keeps for itself"), "{own}");
+        }
     }
 }

@@ -14,10 +14,12 @@ use tidegate_model::secret::Secret;
 use tidegate_model::sync::{Changes, Sync};
 use tidegate_model::{Error, ErrorKind, Instant, Result};
 use tidegate_net::oauth::{Login, Vault};
+use tidegate_net::targets::Targets;
 use tidegate_platforms::hub::Hub;
 use tidegate_store::{OpenOptions, Store};
 use tokio::sync::Mutex;
 
+use crate::addresses;
 use crate::app::{App, Failure};
 use crate::out::Watcher;
 use crate::project::{self, Surroundings, unknown};
@@ -41,6 +43,8 @@ pub struct Workshop {
     pub engine: Engine,
     /// Shows progress.
     pub watcher: Arc<Watcher>,
+    /// Whether it works for others (`serve`, `work`), and not for who typed a command.
+    serves: bool,
     warehouses: Mutex<HashMap<String, Arc<dyn Warehouse>>>,
     platforms: Mutex<HashMap<String, Arc<dyn Platform>>>,
 }
@@ -79,21 +83,30 @@ fn make_private_dir(dir: &std::path::Path) -> Result<()> {
 impl Workshop {
     /// Finds, reads and checks the project, and opens its state.
     pub async fn open(app: &App) -> Result<Self, Failure> {
-        Self::open_with(app, Watcher::new(&app.out)).await
+        Self::open_as(app, Watcher::new(&app.out), false).await
     }
 
-    /// The same, with somebody else who listens to runs.
-    pub async fn open_with(app: &App, watcher: Watcher) -> Result<Self, Failure> {
+    /// The same for a process that works for others, whose log says what its runs do.
+    pub async fn open_to_serve(app: &App) -> Result<Self, Failure> {
+        Self::open_as(app, Watcher::logging(), true).await
+    }
+
+    async fn open_as(app: &App, watcher: Watcher, serves: bool) -> Result<Self, Failure> {
         let root = project::root(app)?;
         let root = std::path::absolute(&root).unwrap_or(root);
         let project = project::load(&root)?;
         let url = project::state_url(&root, &project)?;
         let store = Arc::new(open_store(&url).await?);
-        Ok(Self::of(root, project, store, Arc::new(watcher)))
+        Ok(Self { serves, ..Self::of(root, project, store, Arc::new(watcher)) })
     }
 
-    /// The same, of parts that are open already.
-    pub fn of(root: PathBuf, project: Project, store: Arc<Store>, watcher: Arc<Watcher>) -> Self {
+    /// With other files or another state, for whom this one works.
+    pub fn with(&self, project: Project, store: Arc<Store>) -> Self {
+        let (root, watcher) = (self.root.clone(), Arc::clone(&self.watcher));
+        Self { serves: self.serves, ..Self::of(root, project, store, watcher) }
+    }
+
+    fn of(root: PathBuf, project: Project, store: Arc<Store>, watcher: Arc<Watcher>) -> Self {
         let env = Arc::new(World::new(root.join(".tidegate").join("scratch")));
         let engine = Engine {
             memory: Arc::clone(&store) as Arc<dyn Memory>,
@@ -102,7 +115,7 @@ impl Workshop {
             listener: Arc::clone(&watcher) as Arc<dyn Listener>,
         };
         let (warehouses, platforms) = (Mutex::default(), Mutex::default());
-        Self { root, project, store, engine, watcher, warehouses, platforms }
+        Self { root, project, store, engine, watcher, serves: false, warehouses, platforms }
     }
 
     /// Whether the state is a file of this machine.
@@ -176,8 +189,9 @@ impl Workshop {
             return Ok(Arc::clone(warehouse));
         }
         let connection = self.usable(name, Side::Warehouse)?;
-        let context = self.warehouse_context(connection);
-        let warehouse = tidegate_warehouses::open(&connection.kind, &self.settings(connection)?, &context)?;
+        let (settings, targets) = self.reach(connection).await?;
+        let context = tidegate_warehouses::OpenContext { targets, ..self.warehouse_context(connection) };
+        let warehouse = tidegate_warehouses::open(&connection.kind, &settings, &context)?;
         open.insert(name.to_owned(), Arc::clone(&warehouse));
         Ok(warehouse)
     }
@@ -189,7 +203,30 @@ impl Workshop {
             work_schema: connection.work_schema.clone().unwrap_or_else(|| DEFAULT_WORK_SCHEMA.to_owned()),
             name: connection.name.clone(),
             vault: Arc::clone(&self.store) as Arc<dyn Vault>,
+            targets: None,
         }
+    }
+
+    /// The settings of a connection, and where its calls over HTTP may go if not everywhere: out only, where its address
+    /// was given in the pages, or a person signs in to it there. Files that were written by hand are their owner's word.
+    async fn reach(&self, connection: &Connection) -> Result<(serde_json::Value, Option<Targets>)> {
+        let settings = self.settings(connection)?;
+        let noted = addresses::given_in_the_pages(&connection.name);
+        let given = self.memory().settings(&noted).await?.get(&noted) == Some(&addresses::mark(connection));
+        let signed_in = self.serves && addresses::is_signed_in_to(connection);
+        if !given && !signed_in {
+            return Ok((settings, None));
+        }
+        let targets = Targets::public_and(&self.project.serve.private_targets);
+        addresses::check(&targets, &connection.kind, &settings)
+            .map_err(|error| error.at(format!("connection {}", connection.name)))?;
+        Ok((settings, Some(targets)))
+    }
+
+    /// Closes connections, so that their next use reads their settings anew.
+    pub async fn close(&self, names: &[String]) {
+        self.warehouses.lock().await.retain(|name, _| !names.contains(name));
+        self.platforms.lock().await.retain(|name, _| !names.contains(name));
     }
 
     /// The login of a connection that a person signs in to.
@@ -211,6 +248,7 @@ impl Workshop {
             project_dir: self.root.clone(),
             name: name.to_owned(),
             private_targets: self.project.serve.private_targets.clone(),
+            targets: None,
         }
     }
 
@@ -222,8 +260,9 @@ impl Workshop {
             return Ok(Arc::clone(platform));
         }
         let connection = self.usable(name, Side::Platform)?;
-        let context = self.platform_context(name);
-        let platform = tidegate_platforms::open(&connection.kind, &self.settings(connection)?, &context)?;
+        let (settings, targets) = self.reach(connection).await?;
+        let context = tidegate_platforms::OpenContext { targets, ..self.platform_context(name) };
+        let platform = tidegate_platforms::open(&connection.kind, &settings, &context)?;
         open.insert(name.to_owned(), Arc::clone(&platform));
         Ok(platform)
     }

@@ -22,10 +22,14 @@ mod fleet;
 mod fuzz;
 #[path = "shared/lake.rs"]
 mod lake;
+#[path = "api/one_path.rs"]
+mod one_path;
 #[path = "api/operate.rs"]
 mod operate;
 #[path = "api/prices.rs"]
 mod prices;
+#[path = "api/reach.rs"]
+mod reach;
 #[path = "api/scale.rs"]
 mod scale;
 #[path = "api/server.rs"]

@@ -3,6 +3,8 @@
 
 #[path = "browser/care.rs"]
 mod care;
+#[path = "browser/daily.rs"]
+mod daily;
 #[path = "browser/driver.rs"]
 mod driver;
 #[path = "browser/flows.rs"]

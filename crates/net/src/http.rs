@@ -10,7 +10,7 @@ use tidegate_model::secret::redact_url;
 use tidegate_model::{Error, Result};
 
 use crate::roots::Roots;
-use crate::targets::Targets;
+use crate::targets::{Guard, Targets};
 
 /// How a client reaches its server.
 #[derive(Debug, Clone)]
@@ -68,7 +68,7 @@ impl Http {
             .referer(false)
             .user_agent(self.user_agent.as_str());
         if let Some(targets) = &self.targets {
-            builder = builder.dns_resolver(Arc::new(targets.clone()));
+            builder = builder.dns_resolver(Arc::new(Guard::new(targets, self.proxies())));
         }
         if let Some(url) = &self.proxy {
             let proxy = Proxy::all(url).map_err(|_| {
@@ -80,6 +80,24 @@ impl Http {
         builder.build().map_err(|error| fail(error.to_string()))
     }
 }
+
+impl Http {
+    /// Hosts of the proxies that this client takes.
+    fn proxies(&self) -> Vec<String> {
+        let named = match &self.proxy {
+            Some(url) => vec![url.clone()],
+            None => PROXY_VARIABLES.iter().filter_map(|name| std::env::var(name).ok()).collect(),
+        };
+        let host = |url: &String| {
+            let whole = if url.contains("://") { url.clone() } else { format!("http://{url}") };
+            Some(reqwest::Url::parse(&whole).ok()?.host_str()?.to_ascii_lowercase())
+        };
+        named.iter().filter_map(host).collect()
+    }
+}
+
+/// Where an environment names proxies.
+const PROXY_VARIABLES: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 
 /// As many as allowed, and none that leaves TLS.
 fn redirects(most: usize) -> Policy {

@@ -2,7 +2,9 @@
 //! only this network can see. Addresses are looked at when a connection is made, so that a name cannot first point
 //! somewhere harmless.
 
+use std::future::Future;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 
 use reqwest::Url;
@@ -26,14 +28,13 @@ impl Targets {
     /// # Errors
     /// An address that is none, or that leads inside.
     pub fn check(&self, url: &str) -> Result<()> {
-        let parsed = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-        let Some(host) = parsed.as_ref().and_then(Url::host_str) else {
+        let Some(host) = host_of(url) else {
             return Err(Error::config("the address is none that can be called").hint("write it as https://host/path"));
         };
         let number = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-        let inside = number.map_or_else(|_| is_local_name(host), |address| !is_public(address));
-        if inside && !self.allows(host) {
-            return Err(refused(host));
+        let inside = number.map_or_else(|_| is_local_name(&host), |address| !is_public(address));
+        if inside && !self.allows(&host) {
+            return Err(refused(&host));
         }
         Ok(())
     }
@@ -52,10 +53,29 @@ impl Targets {
         if inside { Err(refused(host)) } else { Ok(()) }
     }
 
-    fn allows(&self, host: &str) -> bool {
+    /// Whether a host is one of those inside that may be called.
+    pub fn allows(&self, host: &str) -> bool {
         let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
         self.allowed.contains(&host)
     }
+}
+
+/// The host of an address over HTTP; `None` for everything else.
+pub fn host_of(url: &str) -> Option<String> {
+    let url = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    url.host_str().map(str::to_owned)
+}
+
+/// Our own refusal, where a call failed because its name leads where we do not go: trying again would not help.
+pub fn refusal(error: &reqwest::Error) -> Option<Error> {
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        if let Some(ours) = inner.downcast_ref::<Error>() {
+            return Some(ours.clone());
+        }
+        cause = inner.source();
+    }
+    None
 }
 
 fn refused(host: &str) -> Error {
@@ -107,13 +127,39 @@ fn inner_v4(v6: Ipv6Addr) -> Option<IpAddr> {
     }
 }
 
-impl Resolve for Targets {
+/// Asks for the addresses of a name: the system, or a test in its place.
+type Lookup = fn(&str) -> LookedUp;
+type LookedUp = Pin<Box<dyn Future<Output = std::io::Result<Vec<SocketAddr>>> + Send>>;
+
+/// The resolver of a client that may not go everywhere: each connection is made to an address that was looked at, so a
+/// name cannot point somewhere else once it was checked.
+#[derive(Clone)]
+pub(crate) struct Guard {
+    targets: Targets,
+    /// Hosts of proxies: the operator's own, and mostly inside.
+    proxies: Vec<String>,
+    lookup: Lookup,
+}
+
+impl Guard {
+    /// For a client with these proxies.
+    pub(crate) fn new(targets: &Targets, proxies: Vec<String>) -> Self {
+        Self { targets: targets.clone(), proxies, lookup: by_the_system }
+    }
+}
+
+fn by_the_system(host: &str) -> LookedUp {
+    let host = host.to_owned();
+    Box::pin(async move { Ok(tokio::net::lookup_host((host.as_str(), 0)).await?.collect()) })
+}
+
+impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
         let own = self.clone();
         Box::pin(async move {
             let host = name.as_str().to_owned();
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
-            let open = own.allows(&host);
+            let found = (own.lookup)(&host).await?;
+            let open = own.targets.allows(&host) || own.proxies.contains(&host.to_ascii_lowercase());
             let kept: Vec<SocketAddr> = found.into_iter().filter(|at| open || is_public(at.ip())).collect();
             if kept.is_empty() {
                 return Err(Box::new(refused(&host)) as Box<dyn std::error::Error + Send + Sync>);
@@ -183,12 +229,73 @@ mod tests {
         assert!(some.check("http://127.0.0.1:1/").is_err());
     }
 
+    /// A listener, and whether anybody came.
+    async fn listener() -> (u16, tokio::net::TcpListener) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        (listener.local_addr().expect("an address").port(), listener)
+    }
+
+    async fn nobody_came(listener: tokio::net::TcpListener) {
+        let came = tokio::time::timeout(std::time::Duration::from_millis(200), listener.accept()).await;
+        assert!(came.is_err(), "somebody connected");
+    }
+
     #[tokio::test]
     async fn a_name_that_leads_inside_is_not_called() {
         let http = crate::http::Http { targets: Some(Targets::public_and(&[])), ..crate::http::Http::default() };
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://localhost:{}/", listener.local_addr().expect("an address").port());
+        let (port, listener) = listener().await;
+        let url = format!("http://localhost:{port}/");
         let error = http.client().expect("a client").get(&url).send().await.expect_err("refused");
-        assert!(format!("{error:?}").contains("inside this network"), "{error:?}");
+        let ours = refusal(&error).expect("our own words");
+        assert!(ours.message.contains("inside this network") && ours.hint.is_some(), "{ours:?}");
+        nobody_came(listener).await;
+    }
+
+    /// An attacker's own name server: it says one thing when the address is checked and another when it is called.
+    #[tokio::test]
+    async fn a_name_that_points_elsewhere_once_it_was_checked_is_not_called() {
+        fn answers(host: &str) -> LookedUp {
+            let inside = match host {
+                "rebound.example" => vec!["127.0.0.1:0"],
+                "metadata.example" => vec!["169.254.169.254:0"],
+                "mapped.example" => vec!["[::ffff:127.0.0.1]:0", "[::1]:0"],
+                // One address outside, one inside: the one inside is left out, and not tried when the other fails.
+                _ => vec!["192.0.1.1:1", "127.0.0.1:0"],
+            };
+            Box::pin(async move { Ok(inside.iter().map(|at| at.parse().expect("an address")).collect()) })
+        }
+        let (port, listener) = listener().await;
+        let guard = Guard { lookup: answers, ..Guard::new(&Targets::public_and(&[]), Vec::new()) };
+        let client = reqwest::Client::builder().no_proxy().dns_resolver(Arc::new(guard.clone())).build().expect("one");
+        for name in ["rebound.example", "metadata.example", "mapped.example"] {
+            let error = client.get(format!("http://{name}:{port}/")).send().await.expect_err("refused");
+            assert!(format!("{error:?}").contains("inside this network"), "{name}: {error:?}");
+        }
+        let kept: Vec<SocketAddr> =
+            guard.resolve("both.example".parse().expect("a name")).await.expect("some").collect();
+        assert_eq!(kept, ["192.0.1.1:1".parse().expect("an address")]);
+        nobody_came(listener).await;
+    }
+
+    #[tokio::test]
+    async fn a_proxy_inside_is_taken_and_says_itself_where_names_lead() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let (port, listener) = listener().await;
+        let http = crate::http::Http {
+            targets: Some(Targets::public_and(&[])),
+            proxy: Some(format!("http://localhost:{port}")),
+            ..crate::http::Http::default()
+        };
+        let proxy = async {
+            let (mut stream, _) = listener.accept().await.expect("a call");
+            let mut seen = vec![0; 1_024];
+            let read = stream.read(&mut seen).await.expect("a request");
+            stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await.expect("sent");
+            String::from_utf8_lossy(&seen[..read]).into_owned()
+        };
+        let call = async { http.client().expect("a client").get("http://hooks.example/x").send().await };
+        let (seen, answer) = tokio::join!(proxy, call);
+        assert!(seen.starts_with("GET http://hooks.example/x "), "{seen}");
+        assert_eq!(answer.expect("an answer").status().as_u16(), 204);
     }
 }

@@ -38,7 +38,7 @@ fn record(kind: &str, n: usize) -> serde_json::Value {
 
 async fn post(kind: &str, records: usize, url: &str) {
     let (method, path, size) = calls(kind);
-    let client = tidegate_platforms::rest::client().unwrap();
+    let client = tidegate_platforms::rest::client(None).unwrap();
     let (client, method) = (&client, &reqwest::Method::from_bytes(method.as_bytes()).unwrap());
     let start = Instant::now();
     let one = |from: usize| async move {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tidegate_model::ports::Platform;
 use tidegate_model::{Error, Result};
+use tidegate_net::targets::Targets;
 
 /// What a connector is told besides its configuration.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +16,8 @@ pub struct OpenContext {
     pub name: String,
     /// Hosts inside the network that an address of the user's own may lead to (`serve.private_targets`).
     pub private_targets: Vec<String>,
+    /// Where its calls may go, if not everywhere. (`http` goes nowhere inside in any case.)
+    pub targets: Option<Targets>,
 }
 
 /// One kind of platform.

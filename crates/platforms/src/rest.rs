@@ -10,7 +10,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use tidegate_model::{Error, ErrorKind, Result};
 use tidegate_net::http::Http;
-use tidegate_net::targets::Targets;
+use tidegate_net::targets::{self, Targets};
 
 /// A call that takes longer is given up: it ends before a lease of 60 s does.
 const CALL_MAX: Duration = Duration::from_secs(50);
@@ -46,13 +46,8 @@ impl Answer {
     }
 }
 
-/// The client of a connector.
-pub fn client() -> Result<Client> {
-    client_to(None)
-}
-
-/// The client of a connector whose addresses are its user's own: where it may go by a name.
-pub fn client_to(targets: Option<Targets>) -> Result<Client> {
+/// The client of a connector, and where it may go by a name if not everywhere.
+pub fn client(targets: Option<Targets>) -> Result<Client> {
     Http { read_timeout: CALL_MAX, targets, ..Http::default() }.client()
 }
 
@@ -125,13 +120,12 @@ pub fn without_credentials(body: Vec<u8>, credentials: &[String]) -> Vec<u8> {
 
 /// What a failure below the answer means. Addresses may hold secrets in their path: they are not repeated.
 fn failed(error: &reqwest::Error, what: &str) -> Error {
+    if let Some(ours) = targets::refusal(error) {
+        return ours.at(what);
+    }
     let mut cause = error.source();
     let mut words = String::new();
     while let Some(inner) = cause {
-        // A name that leads where we do not go: trying again would not help.
-        if let Some(ours) = inner.downcast_ref::<Error>() {
-            return ours.clone().at(what);
-        }
         words = inner.to_string();
         cause = inner.source();
     }

@@ -122,6 +122,7 @@ fn warehouse(emulator: &Emulator) -> Arc<dyn Warehouse> {
         work_schema: "TIDEGATE".into(),
         name: "lake".into(),
         vault: tidegate_net::oauth::in_memory(),
+        targets: None,
     };
     open("bigquery", &settings, &context).unwrap()
 }

@@ -237,6 +237,7 @@ async fn read(port: usize, rows: usize, sleep: Duration) {
         work_schema: "TIDEGATE".into(),
         name: "lake".into(),
         vault: in_memory(),
+        targets: None,
     };
     let settings = json!({
         "account": "bench", "user": "tidegate", "host": "127.0.0.1", "port": port, "protocol": "http",

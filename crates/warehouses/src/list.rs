@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tidegate_model::ports::Warehouse;
 use tidegate_model::{Error, Result};
 use tidegate_net::oauth::{Login, Vault};
+use tidegate_net::targets::Targets;
 
 use crate::near::{did_you_mean, near};
 use crate::{bigquery, postgres, snowflake, sqlite};
@@ -23,6 +24,8 @@ pub struct OpenContext {
     pub name: String,
     /// Where the tokens of a connection are kept that a person signs in to.
     pub vault: Arc<dyn Vault>,
+    /// Where its calls over HTTP may go, if not everywhere.
+    pub targets: Option<Targets>,
 }
 
 /// A kind of warehouse, for people and editors.

@@ -38,6 +38,7 @@ impl File {
             work_schema: "tidegate".into(),
             name: "lake".into(),
             vault: tidegate_warehouses::in_memory(),
+            targets: None,
         }
     }
 }

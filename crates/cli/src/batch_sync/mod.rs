@@ -82,6 +82,7 @@ pub async fn run(
         work_schema: connection.schema.clone(),
         name: "batch-sync".to_owned(),
         vault: tidegate_warehouses::in_memory(),
+        targets: None,
     };
     let (warehouse, tables) = job::open(&connection.settings, &context)?;
     let sync = asked.sync(connection.settings["database"].as_str(), &connection.schema);

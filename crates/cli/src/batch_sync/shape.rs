@@ -243,7 +243,7 @@ mod tests {
             custom_id_max: 512,
             null_key: tidegate_platforms::batch::NullKey::Typed,
         };
-        let model = futures(Batch::open(config).expect("a connector").model(&ModelName(PROFILE.into())));
+        let model = futures(Batch::open(config, None).expect("a connector").model(&ModelName(PROFILE.into())));
         let column = |(name, logical): &(&str, Type)| Column {
             name: (*name).to_owned(),
             logical: *logical,

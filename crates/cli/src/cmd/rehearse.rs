@@ -67,7 +67,7 @@ pub fn run(app: &App, args: &Args) -> Ending {
         copied(&crate::project::state_url(&shop.root, &shop.project)?, &copy).await?;
         let store = open_store(&format!("sqlite:{}", copy.display())).await?;
         store.come_back().await?;
-        let stage = Workshop::of(shop.root.clone(), shop.project.clone(), Arc::new(store), Arc::clone(&shop.watcher));
+        let stage = shop.with(shop.project.clone(), Arc::new(store));
         stage.put_platform(&sync.platform_connection, platform).await;
         let signals = Signals::listen()?;
         let options = RunOptions {

@@ -1,6 +1,7 @@
 //! `rejects [SYNC] [--csv]`
 
 use tidegate_model::ports::ListedReject;
+use tidegate_server::csv_cell;
 
 use crate::app::{App, Ending, Failure, block_on};
 use crate::out::{Out, Table, cell};
@@ -76,28 +77,4 @@ fn csv(out: &Out, rejects: &[ListedReject]) -> Result<(), Failure> {
         out.data(&cells.join(","))?;
     }
     Ok(())
-}
-
-/// One cell. A spreadsheet takes text that starts with one of these for a formula and would run it; a quote before
-/// it keeps it text.
-pub fn csv_cell(text: &str) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let safe = if formula { format!("'{text}") } else { text.to_owned() };
-    if formula || safe.contains([',', '"', '\n', '\r']) {
-        return format!("\"{}\"", safe.replace('"', "\"\""));
-    }
-    safe
-}
-
-#[cfg(test)]
-mod tests {
-    use super::csv_cell;
-
-    #[test]
-    fn formulas_stay_text() {
-        assert_eq!(csv_cell("=1+1"), "\"'=1+1\"");
-        assert_eq!(csv_cell("@SUM(A1)"), "\"'@SUM(A1)\"");
-        assert_eq!(csv_cell("a,\"b\""), "\"a,\"\"b\"\"\"");
-        assert_eq!(csv_cell("plain"), "plain");
-    }
 }

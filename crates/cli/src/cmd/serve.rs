@@ -13,7 +13,7 @@ use crate::app::{App, Ending, block_on};
 use crate::desk::ProjectDesk;
 use crate::live::Live;
 use crate::log;
-use crate::out::{Out, Watcher};
+use crate::out::Out;
 use crate::project;
 use crate::workshop::Workshop;
 
@@ -47,7 +47,7 @@ pub fn run(app: &App, args: &Args) -> Ending {
     log::start(text, app.out.quiet);
     block_on(async {
         let stop = tidegate_server::stop_signal()?;
-        let shop = Workshop::open_with(app, Watcher::logging()).await?;
+        let shop = Workshop::open_to_serve(app).await?;
         let mut options = options(&shop, args.listen.as_deref())?;
         options.parallel_runs = args.parallel.max(1);
         let server = Server::bind(options, &shop.store).await?;

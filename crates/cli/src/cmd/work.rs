@@ -8,7 +8,6 @@ use tidegate_server::{ServeOptions, Server};
 use super::serve::{options, parts};
 use crate::app::{App, Ending, block_on};
 use crate::log;
-use crate::out::Watcher;
 use crate::workshop::Workshop;
 
 /// How many at once, and where the probes are.
@@ -33,7 +32,7 @@ pub fn run(app: &App, args: &Args) -> Ending {
     log::start(text, app.out.quiet);
     block_on(async {
         let stop = tidegate_server::stop_signal()?;
-        let shop = Workshop::open_with(app, Watcher::logging()).await?;
+        let shop = Workshop::open_to_serve(app).await?;
         if shop.state_is_a_file()? {
             return Err(Error::config("workers share a state in Postgres, and this project's is a SQLite file")
                 .hint("`tidegate serve` alone does all the work there; set `state: postgres://…` or TIDEGATE_STATE")

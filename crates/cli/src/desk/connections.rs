@@ -54,7 +54,7 @@ async fn answer(desk: &ProjectDesk, shop: &Workshop, connection: &Connection) ->
 const WARN_MS: i64 = 14 * 86_400_000;
 
 async fn sign_in(shop: &Workshop, connection: &Connection) -> Result<Option<SignInState>> {
-    if !super::sign_in::is_signed_in_to(connection) {
+    if !crate::addresses::is_signed_in_to(connection) {
         return Ok(None);
     }
     // One whose settings cannot be read says so when it is tested.

@@ -26,7 +26,7 @@ pub fn shop(desk: &ProjectDesk, sync: &str, text: &str) -> Result<Workshop> {
     let (project, problems) = changed(&desk.live.root, &path, Some(text))?;
     let Some(project) = project.filter(|_| problems.is_empty()) else { return Err(refused(&problems)) };
     let now = desk.shop();
-    Ok(Workshop::of(now.root.clone(), project, Arc::clone(&now.store), Arc::clone(&now.watcher)))
+    Ok(now.with(project, Arc::clone(&now.store)))
 }
 
 /// Ten rows of the relation through the mapping.

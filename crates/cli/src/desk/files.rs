@@ -1,35 +1,18 @@
 //! Files of the project: read, checked, written as a whole. What is written here is what the next run reads.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
-use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 use tidegate_model::config::{self, Connection, Problem, Project, SourceFile};
+use tidegate_model::secret::Secret;
 use tidegate_model::{Error, ErrorKind, Result};
 use tidegate_net::targets::Targets;
 use tidegate_server::desk::*;
 
 use super::ProjectDesk;
+use crate::addresses;
 use crate::project;
-
-/// Settings that say where a connection leads: with another one, its secrets would be sent elsewhere.
-const ADDRESS_KEYS: [&str; 13] = [
-    "url",
-    "host",
-    "hostaddr",
-    "port",
-    "account",
-    "protocol",
-    "endpoint",
-    "storage_endpoint",
-    "login_endpoint",
-    "analytics_url",
-    "path",
-    "driver",
-    "project",
-];
 
 /// A problem of a file.
 pub fn problem(problem: &Problem) -> ProblemAnswer {
@@ -159,14 +142,19 @@ pub async fn save(desk: &ProjectDesk, file: &FileName, ask: &SaveAsk) -> Result<
     {
         let shop = desk.shop();
         let old = shop.project.connections.get(name);
-        let moved = old.is_some_and(|old| leads_elsewhere(old, new));
+        let moved = old.is_some_and(|old| addresses::leads_elsewhere(old, new));
         let kept = old.filter(|_| !moved);
         only_allowed_env(&project.serve.env_allow, kept, new)?;
+        only_own_secrets(&project, kept, new)?;
         if kept.is_none() {
-            only_public_targets(&Targets::public_and(&project.serve.private_targets), new).await?;
+            let targets = Targets::public_and(&project.serve.private_targets);
+            addresses::check_names(&targets, &new.kind, &new.settings).await?;
         }
         if let (Some(old), true) = (old, moved) {
-            cleared = clear(desk, old).await?;
+            cleared = clear(desk, old, None).await?;
+        }
+        if kept.is_none() {
+            given_here(desk, name, Some(new)).await?;
         }
     }
     write(root, &path, &ask.text)?;
@@ -189,7 +177,11 @@ pub async fn remove(desk: &ProjectDesk, file: &FileName) -> Result<()> {
                 .hint("remove or change its syncs first"));
         }
     }
-    std::fs::remove_file(root.join(&path)).map_err(|error| unwritten(&path, error))
+    std::fs::remove_file(root.join(&path)).map_err(|error| unwritten(&path, error))?;
+    if let FileName::Connection(name) = file {
+        given_here(desk, name, None).await?;
+    }
+    Ok(())
 }
 
 fn unwritten(path: &str, error: std::io::Error) -> Error {
@@ -220,28 +212,6 @@ fn write(root: &Path, path: &str, text: &str) -> Result<()> {
     work().map_err(|error| unwritten(path, error))
 }
 
-/// Whether a connection leads elsewhere than before.
-fn leads_elsewhere(old: &Connection, new: &Connection) -> bool {
-    let address = |of: &Connection| -> Vec<Json> {
-        ADDRESS_KEYS.iter().map(|key| of.settings.get(key).cloned().unwrap_or(Json::Null)).collect()
-    };
-    old.kind != new.kind || address(old) != address(new)
-}
-
-/// Texts of settings by their path.
-fn leaves(value: &Json, path: &str, out: &mut BTreeMap<String, String>) {
-    match value {
-        Json::String(text) => {
-            out.insert(path.to_owned(), text.clone());
-        }
-        Json::Array(items) => {
-            items.iter().enumerate().for_each(|(at, item)| leaves(item, &format!("{path}[{at}]"), out))
-        }
-        Json::Object(map) => map.iter().for_each(|(key, item)| leaves(item, &format!("{path}.{key}"), out)),
-        _ => {}
-    }
-}
-
 /// Names of environment variables in a text.
 fn env_names(text: &str) -> impl Iterator<Item = &str> {
     text.split("${")
@@ -254,14 +224,10 @@ fn env_names(text: &str) -> impl Iterator<Item = &str> {
 /// Refuses a variable that nobody allowed: whoever may edit connections could send it anywhere. What stood there
 /// before, in a connection that leads where it led, may stay.
 fn only_allowed_env(allowed: &[String], old: Option<&Connection>, new: &Connection) -> Result<()> {
-    let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
-    if let Some(old) = old {
-        leaves(&old.settings, "", &mut before);
-    }
-    leaves(&new.settings, "", &mut after);
-    for (path, text) in after.iter().filter(|(path, text)| before.get(*path) != Some(*text)) {
+    let before = old.map(|old| addresses::leaves(&old.settings)).unwrap_or_default();
+    for (key, value) in addresses::leaves(&new.settings).iter().filter(|leaf| !before.contains(leaf)) {
+        let text = value.as_str().unwrap_or_default();
         if let Some(name) = env_names(text).find(|name| !allowed.iter().any(|known| known == name)) {
-            let key = path.trim_start_matches('.');
             return Err(Error::config(format!(
                 "`{key}` names the environment variable {name}, which is not allowed here"
             ))
@@ -271,31 +237,36 @@ fn only_allowed_env(allowed: &[String], old: Option<&Connection>, new: &Connecti
     Ok(())
 }
 
-/// Refuses a connection over HTTP to what only this network can see: whoever may edit connections could have it called,
-/// and read what it says. Databases are not asked about: they speak no HTTP, and stand inside.
-async fn only_public_targets(targets: &Targets, new: &Connection) -> Result<()> {
-    for key in ADDRESS_KEYS {
-        let Some(text) = new.settings.get(key).and_then(Json::as_str) else { continue };
-        let url = match (key, new.kind.as_str()) {
-            ("host", "snowflake") => format!("https://{text}"),
-            _ if text.starts_with("http://") || text.starts_with("https://") => text.to_owned(),
-            _ => continue,
+/// Refuses a secret that is another's: whoever may edit connections could have it sent to an address of their own. Two
+/// connections that lead to the same place may share one, and what stood there before may stay.
+fn only_own_secrets(project: &Project, old: Option<&Connection>, new: &Connection) -> Result<()> {
+    let before = old.map(|old| addresses::secrets(&old.settings)).unwrap_or_default();
+    for (key, secret) in addresses::secrets(&new.settings).iter().filter(|named| !before.contains(named)) {
+        let owner = project.connections.values().find(|other| {
+            let theirs = addresses::secrets(&other.settings);
+            other.name != new.name
+                && theirs.iter().any(|(_, name)| name == secret)
+                && addresses::leads_elsewhere(other, new)
+        });
+        let reference = format!("secret:{secret}");
+        let oidc = project.serve.oidc.as_ref().is_some_and(|oidc| oidc.client_secret == reference);
+        let whose = match (owner, oidc || project.alert_webhook.as_deref() == Some(&reference)) {
+            (Some(other), _) => format!("the connection {}'s, which leads elsewhere", other.name),
+            (None, true) => format!("{}'s own", config::PROJECT_FILE),
+            (None, false) => continue,
         };
-        // What a reference stands for is not ours to look at here.
-        if !text.contains("${") {
-            targets.check(&url).map_err(|error| error.at(key))?;
-            targets.check_name(&url).await.map_err(|error| error.at(key))?;
-        }
+        return Err(Error::config(format!("`{key}` names the secret `{secret}`, which is {whose}"))
+            .hint("give this connection a secret of its own"));
     }
     Ok(())
 }
 
-/// Removes the secrets of a connection that leads elsewhere now.
-async fn clear(desk: &ProjectDesk, old: &Connection) -> Result<Vec<String>> {
+/// Removes the secrets of a connection that leads elsewhere now, and the tokens of who signed in there. `but` is the one
+/// that says where it leads.
+async fn clear(desk: &ProjectDesk, old: &Connection, but: Option<&str>) -> Result<Vec<String>> {
     let shop = desk.shop();
-    let mut texts = BTreeMap::new();
-    leaves(&old.settings, "", &mut texts);
-    let names: Vec<&str> = texts.values().filter_map(|text| text.strip_prefix("secret:")).collect();
+    let names = addresses::secrets(&old.settings);
+    let names: Vec<&str> = names.iter().map(|(_, name)| *name).filter(|name| Some(*name) != but).collect();
     for name in &names {
         let users = crate::cmd::secrets::using(&shop.project, name);
         if let Some(other) = users.iter().find(|user| **user != old.name) {
@@ -309,9 +280,72 @@ async fn clear(desk: &ProjectDesk, old: &Connection) -> Result<Vec<String>> {
     // The tokens of who signed in there are the old address's too.
     let tokens = tidegate_net::oauth::Login::kept_as(&old.name);
     for name in names.into_iter().chain([tokens.as_str()]) {
-        if shop.store.remove_secret(name).await? {
+        if shop.store.remove_secret(name).await? && !cleared.iter().any(|gone| gone == name) {
             cleared.push(name.to_owned());
         }
     }
+    shop.close(std::slice::from_ref(&old.name)).await;
     Ok(cleared)
+}
+
+/// Notes that the address of a connection was given here, or that it is gone: such a one is called outside only.
+async fn given_here(desk: &ProjectDesk, name: &str, connection: Option<&Connection>) -> Result<()> {
+    let mark = connection.map(addresses::mark);
+    desk.shop().memory().set_setting(&addresses::given_in_the_pages(name), mark.as_deref()).await
+}
+
+/// Keeps a secret. One that says where a connection leads takes the connection elsewhere: what else it has of secrets
+/// does not follow, and it is from then on one whose address was given here. The names of those that went.
+pub async fn set_secret(desk: &ProjectDesk, name: &str, value: &Secret) -> Result<Vec<String>> {
+    if value.expose().is_empty() {
+        return Err(Error::config("the secret is empty").hint("give its value"));
+    }
+    let _one_at_a_time = desk.saving.lock().await;
+    let shop = desk.shop();
+    let before = shop.store.get_secret(name).await?;
+    let mut cleared = Vec::new();
+    for connection in led_by(&shop.project, name).filter(|_| before.as_ref() != Some(value)) {
+        if before.is_some() {
+            cleared.extend(clear(desk, connection, Some(name)).await?);
+        }
+        given_here(desk, &connection.name, Some(connection)).await?;
+    }
+    shop.store.set_secret(name, value).await?;
+    shop.close(&crate::cmd::secrets::using(&shop.project, name)).await;
+    Ok(cleared)
+}
+
+/// Removes a secret, and where it says how a connection is reached, that connection's others.
+pub async fn remove_secret(desk: &ProjectDesk, name: &str) -> Result<Vec<String>> {
+    let _one_at_a_time = desk.saving.lock().await;
+    let shop = desk.shop();
+    let mut cleared = Vec::new();
+    for connection in led_by(&shop.project, name) {
+        cleared.extend(clear(desk, connection, Some(name)).await?);
+    }
+    if !shop.store.remove_secret(name).await? {
+        return Err(Error::new(ErrorKind::NotFound, "there is no such secret").hint("`GET /api/v1/secrets` lists them"));
+    }
+    shop.close(&crate::cmd::secrets::using(&shop.project, name)).await;
+    Ok(cleared)
+}
+
+/// Connections whose address a secret holds, or a part of it.
+fn led_by<'p>(project: &'p Project, secret: &'p str) -> impl Iterator<Item = &'p Connection> {
+    project.connections.values().filter(move |connection| {
+        let leads = |(_, value): &(String, &serde_json::Value)| {
+            value.as_str().and_then(|text| text.strip_prefix("secret:")) == Some(secret)
+        };
+        addresses::of(&connection.settings).iter().any(leads)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_variables_are_found() {
+        assert_eq!(env_names("a${B}c${file:x}${D}").collect::<Vec<_>>(), ["B", "D"]);
+    }
 }

@@ -3,10 +3,11 @@
 use tidegate_model::ports::Choice;
 use tidegate_model::record::Key;
 use tidegate_model::{Error, ErrorKind, Result};
+use tidegate_server::csv_cell;
 use tidegate_server::desk::*;
 
 use super::{ProjectDesk, known, marks, shapes};
-use crate::cmd::rejects::{COLUMNS, LISTED_MAX, csv_cell};
+use crate::cmd::rejects::{COLUMNS, LISTED_MAX};
 use crate::out::cell;
 use crate::shape;
 

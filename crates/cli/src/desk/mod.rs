@@ -226,17 +226,11 @@ impl Desk for ProjectDesk {
     async fn secrets(&self) -> Result<Vec<SecretAnswer>> {
         connections::secrets(self).await
     }
-    async fn set_secret(&self, name: &str, value: &Secret) -> Result<()> {
-        if value.expose().is_empty() {
-            return Err(Error::config("the secret is empty").hint("give its value"));
-        }
-        self.shop().store.set_secret(name, value).await
+    async fn set_secret(&self, name: &str, value: &Secret) -> Result<Vec<String>> {
+        files::set_secret(self, name, value).await
     }
-    async fn remove_secret(&self, name: &str) -> Result<()> {
-        if self.shop().store.remove_secret(name).await? {
-            return Ok(());
-        }
-        Err(Error::new(ErrorKind::NotFound, "there is no such secret").hint("`GET /api/v1/secrets` lists them"))
+    async fn remove_secret(&self, name: &str) -> Result<Vec<String>> {
+        files::remove_secret(self, name).await
     }
 }
 

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-use tidegate_model::config::Connection;
 use tidegate_model::{Error, ErrorKind, Result};
 use tidegate_net::http::Http;
 use tidegate_net::oauth::Attempt;
@@ -11,6 +10,7 @@ use tidegate_net::targets::Targets;
 use tidegate_server::desk::SignInAnswer;
 
 use super::{ProjectDesk, known};
+use crate::addresses::is_signed_in_to;
 use crate::cmd::auth::CALLBACK;
 
 /// Attempts that are remembered: whoever begins more at once has to begin the oldest again.
@@ -24,11 +24,6 @@ pub fn redirect_uri(desk: &ProjectDesk, here: &str) -> String {
     let shop = desk.shop();
     let base = shop.project.serve.public_url.as_deref().unwrap_or(here);
     format!("{}{CALLBACK}", base.trim_end_matches('/'))
-}
-
-/// Whether a person signs in to a connection.
-pub fn is_signed_in_to(connection: &Connection) -> bool {
-    connection.settings.pointer("/auth/method").and_then(serde_json::Value::as_str) == Some("oauth")
 }
 
 /// Begins an attempt. `None`: nobody signs in to this connection.

@@ -29,7 +29,7 @@ fn the_hub_is_exported_as_parquet_that_others_read() {
     let bench = Bench::with_companies();
     bench.run(&["run", "companies"]).expect(0);
     let server = Server::serve(&bench);
-    fetch(&server, &bench, "/hub.parquet?connection=crm&model=company", "company.parquet");
+    fetch(&server, &bench, "/api/v1/connections/crm/records.parquet?model=company", "company.parquet");
     let file = read(&bench, "company.parquet");
     let names: Vec<&str> = file["names"].as_array().expect("names").iter().filter_map(Value::as_str).collect();
     let at = |name: &str| names.iter().position(|known| *known == name).unwrap_or_else(|| panic!("{name}: {names:?}"));
@@ -40,6 +40,6 @@ fn the_hub_is_exported_as_parquet_that_others_read() {
     assert_eq!((of(0, "name"), of(2, "name")), (json!("Åkerlund & Söner"), json!("東京 Labs")));
     assert_eq!((of(0, "custom.ARR"), of(1, "custom.ARR")), (json!("12.50"), Value::Null));
     // One that holds nothing is a file as well.
-    fetch(&server, &bench, "/hub.parquet?connection=crm&model=ticket", "ticket.parquet");
+    fetch(&server, &bench, "/api/v1/connections/crm/records.parquet?model=ticket", "ticket.parquet");
     assert_eq!(read(&bench, "ticket.parquet")["rows"], json!([]));
 }

@@ -226,6 +226,7 @@ fn open_warehouse(path: &Path) -> Arc<dyn Warehouse> {
         work_schema: "TIDEGATE".into(),
         name: "lake".into(),
         vault: tidegate_warehouses::in_memory(),
+        targets: None,
     };
     tidegate_warehouses::open("sqlite", &serde_json::json!({ "path": "warehouse.db" }), &context).unwrap()
 }

@@ -268,6 +268,9 @@ pub(super) async fn post(
     doing: &str,
 ) -> Result<(u16, Vec<u8>)> {
     let fail = |error: &reqwest::Error| {
+        if let Some(ours) = crate::targets::refusal(error) {
+            return ours.at(doing);
+        }
         let why = if error.is_timeout() { "no answer in time" } else { "no answer" };
         let host = reqwest::Url::parse(url).ok();
         let host = host.as_ref().and_then(|url| url.host_str()).unwrap_or("the service").to_owned();

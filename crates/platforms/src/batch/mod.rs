@@ -25,6 +25,7 @@ use tidegate_model::schema::{Abilities, ModelName, ModelSchema};
 use tidegate_model::span::Fence;
 use tidegate_model::sync::Condition;
 use tidegate_model::{Error, Result};
+use tidegate_net::targets::Targets;
 
 use crate::list::OpenContext;
 use crate::rest;
@@ -82,7 +83,7 @@ pub fn config_schema() -> serde_json::Value {
 
 /// Opens the Batch of a connection.
 pub fn open_platform(config: &serde_json::Value, context: &OpenContext) -> Result<Arc<dyn Platform>> {
-    Ok(Arc::new(Batch::open(BatchConfig::read(config, context)?)?))
+    Ok(Arc::new(Batch::open(BatchConfig::read(config, context)?, context.targets.clone())?))
 }
 
 impl Batch {
@@ -90,7 +91,7 @@ impl Batch {
     ///
     /// # Errors
     /// Keys that no header can carry, a client that cannot be set up.
-    pub fn open(config: BatchConfig) -> Result<Self> {
+    pub fn open(config: BatchConfig, targets: Option<Targets>) -> Result<Self> {
         let config = config.check()?;
         let header = |name: &str, text: String| {
             let mut value =
@@ -100,7 +101,7 @@ impl Batch {
         };
         let project = header("project_key", config.project_key.clone())?;
         let token = header("rest_api_key", format!("Bearer {}", config.rest_api_key.expose()))?;
-        Ok(Self { client: rest::client()?, project, token, config })
+        Ok(Self { client: rest::client(targets)?, project, token, config })
     }
 
     async fn send(&self, door: Door, body: Bytes) -> Result<rest::Answer> {

@@ -68,7 +68,7 @@ pub fn open_platform(config: &serde_json::Value, context: &OpenContext) -> Resul
     let config = config::read(config, context)?;
     let at = |error: Error| error.at(format!("connection {}", context.name));
     let plan = Plan::of(config, &context.name, &context.private_targets).map_err(at)?;
-    let client = rest::client_to(Some(Targets::public_and(&context.private_targets)))?;
+    let client = rest::client(Some(Targets::public_and(&context.private_targets)))?;
     Ok(Arc::new(Endpoint(Arc::new(Inner { plan, client }))))
 }
 

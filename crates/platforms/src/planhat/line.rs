@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use tidegate_model::secret::{Secret, redact_url};
 use tidegate_model::{Error, ErrorKind, Result};
 use tidegate_net::http::Http;
+use tidegate_net::targets::{self, Targets};
 
 use crate::rest::without_credentials;
 
@@ -109,8 +110,8 @@ fn address(text: &str, key: &str) -> Result<Url> {
 }
 
 impl Line {
-    pub(super) fn new(main: &str, analytics: &str, token: Secret) -> Result<Self> {
-        let client = Http { read_timeout: CALL_MAX, ..Http::default() }.client()?;
+    pub(super) fn new(main: &str, analytics: &str, token: Secret, targets: Option<Targets>) -> Result<Self> {
+        let client = Http { read_timeout: CALL_MAX, targets, ..Http::default() }.client()?;
         Ok(Self { client, main: address(main, "url")?, analytics: address(analytics, "analytics_url")?, token })
     }
 
@@ -170,6 +171,9 @@ fn chain(error: &reqwest::Error) -> String {
 }
 
 fn broken(error: &reqwest::Error, effect: Effect, doing: &str, host: &str) -> Error {
+    if let Some(ours) = targets::refusal(error) {
+        return ours.at(doing);
+    }
     let kind = match effect {
         Effect::Writes if !error.is_connect() => ErrorKind::Lost,
         _ => ErrorKind::Unavailable,

@@ -29,7 +29,16 @@ pub fn quiet() -> Knobs {
 pub fn connect(url: &str, settings: &Json) -> Result<Arc<dyn Platform>> {
     let settings: Json = serde_json::from_str(&settings.to_string().replace("URL", url)).unwrap();
     let private_targets = vec!["127.0.0.1".to_owned()];
-    open("http", &settings, &OpenContext { project_dir: PathBuf::from("."), name: "hook".to_owned(), private_targets })
+    open(
+        "http",
+        &settings,
+        &OpenContext {
+            project_dir: PathBuf::from("."),
+            name: "hook".to_owned(),
+            private_targets,
+            ..OpenContext::default()
+        },
+    )
 }
 
 /// Why a connection cannot be opened.

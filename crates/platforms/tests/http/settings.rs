@@ -70,8 +70,17 @@ fn addresses_inside_the_network_are_refused_unless_they_are_named() {
         let mut settings = more;
         settings["url"] = json!(url);
         let private_targets = private.iter().map(|one| (*one).to_owned()).collect();
-        open("http", &settings, &OpenContext { project_dir: ".".into(), name: "hook".to_owned(), private_targets })
-            .err()
+        open(
+            "http",
+            &settings,
+            &OpenContext {
+                project_dir: ".".into(),
+                name: "hook".to_owned(),
+                private_targets,
+                ..OpenContext::default()
+            },
+        )
+        .err()
     };
     for inside in [
         "http://127.0.0.1:1/",

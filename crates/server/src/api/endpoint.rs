@@ -39,6 +39,15 @@ pub(crate) struct Nothing {}
 
 impl Noted for Nothing {}
 
+/// A file to keep.
+#[derive(Debug)]
+pub(crate) struct Download {
+    /// Its name, without the ending; what a header cannot carry is left out.
+    pub(crate) name: String,
+    /// What is in it.
+    pub(crate) bytes: Vec<u8>,
+}
+
 /// One call as its handler gets it.
 pub(crate) struct Call<P, Q, B> {
     /// Everything that serves it.
@@ -73,8 +82,8 @@ pub(crate) struct Spec {
     pub(crate) name: &'static str,
     /// What it does.
     pub(crate) about: &'static str,
-    /// It answers with CSV, and is a file to keep.
-    pub(crate) csv: bool,
+    /// What it answers with, where that is a file to keep and not JSON.
+    pub(crate) file: Option<&'static str>,
     /// Its body is whatever the caller's system sends, and is not read.
     pub(crate) any_body: bool,
     /// It changes nothing although it is no GET: no line in the audit log.
@@ -103,7 +112,7 @@ pub(crate) struct Endpoint {
 impl Spec {
     /// A call that looks.
     pub(crate) const fn get(path: &'static str, scope: Scope, name: &'static str, about: &'static str) -> Self {
-        Self { method: "GET", path, scope, name, about, csv: false, any_body: false, quiet: false }
+        Self { method: "GET", path, scope, name, about, file: None, any_body: false, quiet: false }
     }
     /// A call that does something.
     pub(crate) const fn post(path: &'static str, scope: Scope, name: &'static str, about: &'static str) -> Self {
@@ -128,6 +137,29 @@ impl Spec {
         F: Fn(Call<P, Q, B>) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Result<A>> + Send,
     {
+        self.answered(work, |generator| generator.subschema_for::<A>(), |_, answer| Json(answer).into_response())
+    }
+
+    /// The same, where the answer is a file.
+    pub(crate) fn gives<P, Q, F, Fut>(self, work: F) -> Endpoint
+    where
+        P: DeserializeOwned + JsonSchema + Send + 'static,
+        Q: DeserializeOwned + JsonSchema + Send + 'static,
+        F: Fn(Call<P, Q, Nothing>) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Download>> + Send,
+    {
+        self.answered(work, |generator| generator.subschema_for::<String>(), given)
+    }
+
+    fn answered<P, Q, B, A, F, Fut>(self, work: F, answer: SchemaOf, written: fn(Spec, A) -> Response) -> Endpoint
+    where
+        P: DeserializeOwned + JsonSchema + Send + 'static,
+        Q: DeserializeOwned + JsonSchema + Send + 'static,
+        B: DeserializeOwned + JsonSchema + Noted + Send + 'static,
+        A: Send + 'static,
+        F: Fn(Call<P, Q, B>) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<A>> + Send,
+    {
         let filter = match self.method {
             "POST" => MethodFilter::POST,
             "PUT" => MethodFilter::PUT,
@@ -137,31 +169,46 @@ impl Spec {
         let route = on(filter, move |State(api): State<Api>, request: Request| {
             let work = work.clone();
             // Boxed: its state is large, and stands in a table with all the others.
-            Box::pin(async move { serve(self, api, request, work).await.unwrap_or_else(|refused| *refused) })
+            Box::pin(async move {
+                let done = serve(self, api, request, work).await;
+                match done {
+                    Ok(Served::Answer(answer)) => written(self, answer),
+                    Ok(Served::Back(response)) => response,
+                    Err(refused) => *refused,
+                }
+            })
         });
         Endpoint {
             spec: self,
             path: P::json_schema,
             query: Q::json_schema,
             body: |generator| generator.subschema_for::<B>(),
-            answer: |generator| generator.subschema_for::<A>(),
+            answer,
             route,
         }
     }
 }
 
-type Answered = std::result::Result<Response, Box<Response>>;
+/// What became of a call that was not refused.
+enum Served<A> {
+    /// What was asked for.
+    Answer(A),
+    /// The way back to a page.
+    Back(Response),
+}
+
+type Answered<A> = std::result::Result<Served<A>, Box<Response>>;
 
 fn refuse(error: &tidegate_model::Error) -> Box<Response> {
     Box::new(fail::answer(error))
 }
 
-async fn serve<P, Q, B, A, F, Fut>(spec: Spec, api: Api, request: Request, work: F) -> Answered
+async fn serve<P, Q, B, A, F, Fut>(spec: Spec, api: Api, request: Request, work: F) -> Answered<A>
 where
     P: DeserializeOwned + Send + 'static,
     Q: DeserializeOwned + Send,
     B: DeserializeOwned + Noted + Send,
-    A: Serialize + Send,
+    A: Send,
     F: Fn(Call<P, Q, B>) -> Fut + Send,
     Fut: Future<Output = Result<A>> + Send,
 {
@@ -186,9 +233,9 @@ where
     }
     let answer = done.map_err(|error| refuse(&error))?;
     if changes && form::is_form(&parts.headers) && form::has_back(&body) {
-        return Ok((StatusCode::SEE_OTHER, [(LOCATION, form::back(&body))]).into_response());
+        return Ok(Served::Back((StatusCode::SEE_OTHER, [(LOCATION, form::back(&body))]).into_response()));
     }
-    Ok(written(spec, &answer))
+    Ok(Served::Answer(answer))
 }
 
 fn too_large() -> Response {
@@ -260,18 +307,15 @@ async fn note(
     api.access.store.audit(&line).await
 }
 
-fn written<A: Serialize>(spec: Spec, answer: &A) -> Response {
-    if !spec.csv {
-        return Json(answer).into_response();
-    }
-    let text = match serde_json::to_value(answer) {
-        Ok(Json_::String(text)) => text,
-        _ => return fail::answer(&tidegate_model::Error::internal("a list has no text")),
-    };
-    let mut answer = text.into_response();
+fn given(spec: Spec, file: Download) -> Response {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' };
+    let name: String = file.name.chars().map(safe).collect();
+    let ending = spec.path.rsplit('.').next().unwrap_or_default();
+    let kept = HeaderValue::from_str(&format!("attachment; filename=\"{name}.{ending}\""));
+    let mut answer = file.bytes.into_response();
     let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
-    headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"rejects.csv\""));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(spec.file.unwrap_or("application/octet-stream")));
+    headers.insert(CONTENT_DISPOSITION, kept.unwrap_or(HeaderValue::from_static("attachment")));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }

@@ -12,7 +12,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-pub(crate) use endpoint::{Call, Endpoint, Noted, Nothing, Shared, Spec};
+pub(crate) use endpoint::{Call, Download, Endpoint, Noted, Nothing, Shared, Spec};
 pub use openapi::document as openapi_document;
 use tokio::sync::Notify;
 

@@ -73,7 +73,7 @@ fn operation(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Json {
     let mut parameters = parameters("path", &(endpoint.path)(generator));
     parameters.extend(self::parameters("query", &(endpoint.query)(generator)));
     let answer = (endpoint.answer)(generator);
-    let media = if spec.csv { "text/csv" } else { "application/json" };
+    let media = spec.file.and_then(|kind| kind.split(';').next()).unwrap_or("application/json");
     let mut content = Map::new();
     content.insert(media.to_owned(), json!({ "schema": answer }));
     let mut responses = Map::new();

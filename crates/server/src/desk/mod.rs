@@ -116,8 +116,9 @@ pub trait Desk: Send + Sync {
 
     /// Names of secrets, never values.
     async fn secrets(&self) -> Result<Vec<SecretAnswer>>;
-    /// Keeps a secret, encrypted.
-    async fn set_secret(&self, name: &str, value: &Secret) -> Result<()>;
-    /// Removes a secret.
-    async fn remove_secret(&self, name: &str) -> Result<()>;
+    /// Keeps a secret, encrypted. Where it says how a connection is reached, that connection's other secrets do not follow:
+    /// the names of those that went.
+    async fn set_secret(&self, name: &str, value: &Secret) -> Result<Vec<String>>;
+    /// Removes a secret; the same of others that went with it.
+    async fn remove_secret(&self, name: &str) -> Result<Vec<String>>;
 }

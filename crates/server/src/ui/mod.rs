@@ -5,7 +5,6 @@
 mod assets;
 mod chart;
 mod pages;
-mod parquet;
 mod parts;
 mod visit;
 mod yaml;

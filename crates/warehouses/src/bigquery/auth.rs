@@ -11,6 +11,7 @@ use tidegate_model::secret::Secret;
 use tidegate_model::{Error, ErrorKind, Result};
 use tidegate_net::http::Http;
 use tidegate_net::oauth::{self, Client, Proof};
+use tidegate_net::targets::Targets;
 use tokio::sync::OnceCell;
 
 /// What tidegate asks for: queries and tables, and nothing else of the project.
@@ -32,17 +33,23 @@ pub(super) enum Login {
 /// A login, and the tokens that it gets.
 pub(super) struct Tokens {
     login: Login,
+    /// Where a person's tokens may be asked for, if not everywhere.
+    targets: Option<Targets>,
     made: OnceCell<Credentials>,
 }
 
 impl Tokens {
-    pub(super) fn new(login: Login) -> Self {
-        Self { login, made: OnceCell::new() }
+    pub(super) fn new(login: Login, targets: Option<Targets>) -> Self {
+        Self { login, targets, made: OnceCell::new() }
     }
 
     /// The credentials, made at the first use: they renew themselves in a task of the runtime.
     pub(super) async fn credentials(&self) -> Result<Credentials> {
-        self.made.get_or_try_init(|| async { self.login.build() }).await.cloned()
+        self.made.get_or_try_init(|| async { self.login.build(self.http()) }).await.cloned()
+    }
+
+    fn http(&self) -> Http {
+        Http { targets: self.targets.clone(), ..Http::default() }
     }
 
     /// Forgets a token that BigQuery no longer takes, though its time is not over; true if there is a way to another one.
@@ -55,7 +62,7 @@ impl Tokens {
     /// The headers that say who we are.
     pub(super) async fn headers(&self) -> Result<HeaderMap> {
         if let Login::Consent(login) = &self.login {
-            return bearer(&login.access(&Http::default().client()?).await?);
+            return bearer(&login.access(&self.http().client()?).await?);
         }
         match self.credentials().await?.headers(Default::default()).await {
             Ok(CacheableResource::New { data, .. }) => Ok(data),
@@ -77,7 +84,7 @@ fn refused(error: &CredentialsError) -> Error {
 }
 
 impl Login {
-    fn build(&self) -> Result<Credentials> {
+    fn build(&self, http: Http) -> Result<Credentials> {
         // Google's crates take the provider of the process.
         tidegate_net::ring_for_the_process();
         let unusable = |what: &str, error: google_cloud_auth::build_errors::Error| {
@@ -97,10 +104,7 @@ impl Login {
                 unusable("the application default login", error)
                     .hint("set GOOGLE_APPLICATION_CREDENTIALS, or run `gcloud auth application-default login`")
             }),
-            Self::Consent(login) => {
-                let http = Http::default().client()?;
-                Ok(Credentials::from(Consent { login: login.clone(), http }))
-            }
+            Self::Consent(login) => Ok(Credentials::from(Consent { login: login.clone(), http: http.client()? })),
             Self::None => Ok(credentials::anonymous::Builder::new().build()),
         }
     }
@@ -159,7 +163,7 @@ mod tests {
     use super::*;
 
     async fn error(login: Login) -> Error {
-        Tokens::new(login).headers().await.expect_err("refused")
+        Tokens::new(login, None).headers().await.expect_err("refused")
     }
 
     #[tokio::test]
@@ -170,6 +174,6 @@ mod tests {
             assert_eq!(error.kind, ErrorKind::Config, "{error:?}");
             assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
         }
-        assert_eq!(Tokens::new(Login::None).headers().await.expect("none").len(), 0);
+        assert_eq!(Tokens::new(Login::None, None).headers().await.expect("none").len(), 0);
     }
 }

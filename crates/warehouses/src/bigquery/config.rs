@@ -5,6 +5,7 @@ use serde::Deserialize;
 use tidegate_model::secret::Secret;
 use tidegate_model::{Error, Result};
 use tidegate_net::oauth;
+use tidegate_net::targets::Targets;
 
 use super::auth::{Login, client};
 use crate::list::OpenContext;
@@ -82,6 +83,7 @@ pub(super) struct Settings {
     pub(super) storage: Storage,
     pub(super) bytes_max: Option<u64>,
     pub(super) login: Login,
+    pub(super) targets: Option<Targets>,
 }
 
 impl Config {
@@ -134,6 +136,7 @@ impl Config {
             storage,
             bytes_max: self.maximum_bytes_billed,
             login,
+            targets: open.targets.clone(),
         })
     }
 }
@@ -195,6 +198,7 @@ mod tests {
             work_schema: "TIDEGATE".into(),
             name: "lake".into(),
             vault: oauth::in_memory(),
+            targets: None,
         };
         Config::parse(&settings)?.settings(&open)
     }

@@ -9,6 +9,7 @@ use reqwest::{Client, Method, Url};
 use serde_json::Value as Json;
 use tidegate_model::{Error, ErrorKind, Result};
 use tidegate_net::http::Http;
+use tidegate_net::targets::{self, Targets};
 
 use super::auth::Tokens;
 use super::errors::Refusal;
@@ -33,9 +34,9 @@ pub(super) struct Rest {
 }
 
 impl Rest {
-    pub(super) fn new(base: &str, tokens: Tokens) -> Result<Self> {
+    pub(super) fn new(base: &str, tokens: Tokens, targets: Option<Targets>) -> Result<Self> {
         let base = Url::parse(base).map_err(|error| Error::config(format!("{base} is no address")).cause(error))?;
-        let client = Http { read_timeout: SILENCE, ..Http::default() }.client()?;
+        let client = Http { read_timeout: SILENCE, targets, ..Http::default() }.client()?;
         Ok(Self { client, base, tokens })
     }
 
@@ -145,6 +146,9 @@ fn lost(doing: &str, why: &str) -> Error {
 
 /// A call without an answer: it did not go out, or nobody knows.
 fn unanswered(error: &reqwest::Error, doing: &str) -> Error {
+    if let Some(ours) = targets::refusal(error) {
+        return ours.at(doing);
+    }
     let host = error.url().and_then(Url::host_str).unwrap_or("BigQuery").to_owned();
     let cause = std::error::Error::source(error).map_or_else(|| "no answer".to_owned(), ToString::to_string);
     if error.is_connect() {

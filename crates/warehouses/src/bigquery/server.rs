@@ -124,7 +124,7 @@ fn rows_of(rows: Json) -> Vec<Vec<Option<String>>> {
 impl Server {
     pub(super) fn new(settings: Settings, write: bool, name: String, work: String) -> Result<Self> {
         Ok(Self {
-            rest: Rest::new(&settings.rest, Tokens::new(settings.login))?,
+            rest: Rest::new(&settings.rest, Tokens::new(settings.login, settings.targets.clone()), settings.targets)?,
             project: settings.project,
             dataset: settings.dataset,
             location: settings.location,

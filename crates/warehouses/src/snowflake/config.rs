@@ -142,7 +142,7 @@ impl Config {
     pub(super) fn context(self, open: &OpenContext, container: Container, patience: Patience) -> Result<Context> {
         let (account, base, container) = self.address(container)?;
         // Answers are held back for up to 45 seconds while a statement runs.
-        let http = Http { read_timeout: Duration::from_secs(90), ..Http::default() };
+        let http = Http { read_timeout: Duration::from_secs(90), targets: open.targets.clone(), ..Http::default() };
         Ok(Context {
             line: Line::new(http.client()?, &base, patience)?,
             account,
@@ -303,6 +303,7 @@ mod tests {
             work_schema: "TIDEGATE".into(),
             name: "lake".into(),
             vault: tidegate_net::oauth::in_memory(),
+            targets: None,
         };
         Config::parse(&settings)?.context(&open, container, Patience::default())
     }
@@ -354,6 +355,7 @@ mod tests {
             work_schema: "TIDEGATE".into(),
             name: "lake".into(),
             vault: tidegate_net::oauth::in_memory(),
+            targets: None,
         };
         let login = |role: &str, auth: serde_json::Value| {
             let settings = json!({ "account": "acme-prod", "role": role, "user": "U", "auth": auth });
@@ -376,6 +378,7 @@ mod tests {
             work_schema: "tidegate".into(),
             name: "lake".into(),
             vault: tidegate_net::oauth::in_memory(),
+            targets: None,
         };
         let stage = |stage: &str, database: Option<&str>| {
             let settings = json!({ "account": "a", "user": "U", "database": database, "stage": stage,

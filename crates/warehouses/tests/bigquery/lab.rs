@@ -112,6 +112,7 @@ impl Emulated {
             work_schema: format!("{}_TIDEGATE", self.dataset),
             name: "lake".into(),
             vault: tidegate_net::oauth::in_memory(),
+            targets: None,
         };
         let warehouse = open("bigquery", settings, &context).unwrap();
         if self.ways.is_some() { Arc::new(Insistent(warehouse)) } else { warehouse }

@@ -75,6 +75,7 @@ impl Database {
             work_schema: "TIDEGATE".into(),
             name: "lake".into(),
             vault: tidegate_warehouses::in_memory(),
+            targets: None,
         };
         open("postgres", &serde_json::json!({ "url": url }), &context).unwrap()
     }

@@ -134,6 +134,7 @@ impl Emulated {
             work_schema: self.real.as_ref().map_or_else(|| "TIDEGATE".into(), |real| format!("{}_WORK", real.schema)),
             name: "lake".into(),
             vault: tidegate_warehouses::in_memory(),
+            targets: None,
         };
         let mut settings = self.settings();
         settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

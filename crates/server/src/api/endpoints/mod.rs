@@ -3,6 +3,7 @@
 mod audit;
 mod conflict_resolve;
 mod conflicts;
+mod conflicts_csv;
 mod connection;
 mod connection_automation;
 mod connection_check;
@@ -12,6 +13,8 @@ mod connection_file;
 mod connection_file_check;
 mod connection_full_sync;
 mod connection_records;
+mod connection_records_csv;
+mod connection_records_parquet;
 mod connection_remove;
 mod connection_save;
 mod connection_setup;
@@ -67,6 +70,7 @@ pub(super) fn all() -> Vec<Endpoint> {
         audit::endpoint(),
         conflict_resolve::endpoint(),
         conflicts::endpoint(),
+        conflicts_csv::endpoint(),
         connection::endpoint(),
         connection_automation::endpoint(),
         connection_check::endpoint(),
@@ -76,6 +80,8 @@ pub(super) fn all() -> Vec<Endpoint> {
         connection_file_check::endpoint(),
         connection_full_sync::endpoint(),
         connection_records::endpoint(),
+        connection_records_csv::endpoint(),
+        connection_records_parquet::endpoint(),
         connection_remove::endpoint(),
         connection_save::endpoint(),
         connection_setup::endpoint(),

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 pub(super) use tidegate_model::Result;
 
 pub(super) use crate::access::Scope;
-pub(super) use crate::api::{Call, Endpoint, Noted, Nothing, Spec};
+pub(super) use crate::api::{Call, Download, Endpoint, Noted, Nothing, Spec};
 pub(super) use crate::desk::{
     ConflictsAsk, FileName, ListAsk, OfSyncAsk, Page, PlanAsk, Queued, RecordsAsk, ResolveAsk, RunsAsk, SaveAsk,
     StartAsk,
@@ -15,7 +15,12 @@ pub(super) use crate::desk::{
 impl Spec {
     /// It answers with CSV.
     pub(super) const fn csv(mut self) -> Self {
-        self.csv = true;
+        self.file = Some("text/csv; charset=utf-8");
+        self
+    }
+    /// It answers with Parquet.
+    pub(super) const fn parquet(mut self) -> Self {
+        self.file = Some("application/vnd.apache.parquet");
         self
     }
     /// Its body is not read.
@@ -136,6 +141,22 @@ impl Done {
     /// It was.
     pub(super) fn yes() -> Self {
         Self { done: true }
+    }
+}
+
+/// A secret was kept or removed.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub(super) struct SecretDone {
+    /// Always true; what was not done is an error.
+    done: bool,
+    /// Secrets that went with it: where it says how a connection is reached, that connection's others do not follow.
+    secrets_cleared: Vec<String>,
+}
+
+impl SecretDone {
+    /// It was, and these went.
+    pub(super) fn and_gone(secrets_cleared: Vec<String>) -> Self {
+        Self { done: true, secrets_cleared }
     }
 }
 

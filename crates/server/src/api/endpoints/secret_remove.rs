@@ -6,8 +6,7 @@ use super::prelude::*;
 pub(super) fn endpoint() -> Endpoint {
     Spec::delete("/secrets/{secret}", Scope::Edit, "remove_secret", "Remove a secret").served(
         |call: Call<OfSecret, Nothing, Nothing>| async move {
-            call.desk().remove_secret(&call.path.secret).await?;
-            Ok(Done::yes())
+            Ok(SecretDone::and_gone(call.desk().remove_secret(&call.path.secret).await?))
         },
     )
 }

@@ -27,8 +27,14 @@ pub(super) async fn page(State(api): State<Api>, visit: Visit, Query(asked): Que
     let ask = ConflictsAsk { sync, open: !asked.all, limit: None, after: asked.after.clone() };
     let conflicts = api.desk.conflicts(&ask).await?;
     let all = if asked.all { "true" } else { "" };
+    let open = if asked.all { "false" } else { "true" };
+    let acts = html! {
+        @if !conflicts.items.is_empty() {
+            a.button href=(link("/api/v1/conflicts.csv", &[("sync", &asked.sync), ("open", open)])) download { "Export as CSV" }
+        }
+    };
     let body = html! {
-        (head(&[], "Conflicts", html! { "Both sides changed the same field, each to something else. What you choose is written by the next run." }, html! {}))
+        (head(&[], "Conflicts", html! { "Both sides changed the same field, each to something else. What you choose is written by the next run." }, acts))
         form.filters method="get" action="/conflicts" {
             (sync_filter(&visit, &asked.sync))
             div.slim { label for="all" { "State" }

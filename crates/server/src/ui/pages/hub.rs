@@ -1,28 +1,21 @@
 //! The hub: what the built-in platform holds.
 
-use std::fmt::Write;
-
 use axum::extract::{Query, State};
-use axum::http::HeaderName;
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value as Json;
-use tidegate_model::Result;
 
 use crate::api::Api;
-use crate::desk::{Discovered, ModelAnswer, PAGE_MAX, RecordsAsk};
+use crate::desk::{Discovered, ModelAnswer, RecordsAsk};
+use crate::export::{cell, columns};
 use crate::ui::chart::{Point, usage};
-use crate::ui::parts::{empty, grouped, head, link, pager, plural, value, value_text};
-use crate::ui::visit::{Failed, Place, Shown, Visit};
+use crate::ui::parts::{empty, escaped, head, link, pager, plural, value};
+use crate::ui::visit::{Place, Shown, Visit};
 
 /// Columns that are shown before the others are folded away.
 const COLUMNS: usize = 9;
 /// Days in a chart.
 const DAYS: u32 = 60;
-/// Records in a file: what a spreadsheet opens at all.
-const EXPORTED_MAX: usize = 100_000;
 
 /// What is looked at.
 #[derive(Debug, Default, Deserialize)]
@@ -73,7 +66,12 @@ pub(super) async fn page(State(api): State<Api>, visit: Visit, Query(mut asked):
         ("field", &asked.field),
         ("equals", &asked.equals),
     ];
-    let acts = html! { a.button href=(link("/hub.csv", &pairs)) download { "Export as CSV" } a.button href=(link("/hub.parquet", &pairs)) download { "Parquet" } };
+    let filter = asked.filter().unwrap_or_default();
+    let file = |kind: &str| {
+        let path = format!("/api/v1/connections/{}/records.{kind}", escaped(&asked.connection));
+        link(&path, &[("model", asked.model.as_str()), ("where", &filter)])
+    };
+    let acts = html! { a.button href=(file("csv")) download { "Export as CSV" } a.button href=(file("parquet")) download { "Export as Parquet" } };
     let body = html! {
         (head(&[], "Hub", html! { "What " code { (asked.connection) } " holds." }, acts))
         (tabs(&asked, &hubs, &models))
@@ -116,33 +114,6 @@ fn filters(asked: &Asked, model: &Discovered) -> Markup {
     }
 }
 
-/// The names of all entries, those of `custom` below it, in the order in which they come first.
-fn columns(records: &[Json]) -> Vec<String> {
-    let mut out: Vec<String> = Vec::new();
-    let mut add = |name: String| {
-        if !out.contains(&name) {
-            out.push(name);
-        }
-    };
-    for record in records {
-        for (name, of) in record.as_object().into_iter().flatten() {
-            match of.as_object() {
-                Some(custom) if name == "custom" => custom.keys().for_each(|key| add(format!("custom.{key}"))),
-                _ => add(name.clone()),
-            }
-        }
-    }
-    out
-}
-
-fn cell<'r>(record: &'r Json, name: &str) -> &'r Json {
-    let found = match name.strip_prefix("custom.") {
-        Some(custom) => record.get("custom").and_then(|all| all.get(custom)),
-        None => record.get(name),
-    };
-    found.unwrap_or(&Json::Null)
-}
-
 fn table(asked: &Asked, model: &Discovered, records: &[Json]) -> Markup {
     let all = columns(records);
     // Ids and times of our own are of less interest than what people wrote.
@@ -182,86 +153,5 @@ fn fields(model: &Discovered) -> Markup {
                 } } }
             } }
         }
-    }
-}
-
-/// All records that are asked for, as CSV.
-pub(super) async fn csv(
-    State(api): State<Api>,
-    visit: Visit,
-    Query(asked): Query<Asked>,
-) -> std::result::Result<Response, Failed> {
-    let records = all(&visit, &asked).await?;
-    let text = written(&records);
-    tracing::debug!(model = asked.model, records = %grouped(records.len() as u64), "records were exported");
-    drop(api);
-    Ok((as_file(&asked.model, "csv", "text/csv; charset=utf-8"), text).into_response())
-}
-
-/// The same as Parquet.
-pub(super) async fn parquet(visit: Visit, Query(asked): Query<Asked>) -> std::result::Result<Response, Failed> {
-    let records = all(&visit, &asked).await?;
-    let mut names = columns(&records);
-    if names.is_empty() {
-        // A file without columns is none.
-        names.push("_id".to_owned());
-    }
-    let bytes = crate::ui::parquet::file(&names, &records, cell);
-    Ok((as_file(&asked.model, "parquet", "application/vnd.apache.parquet"), bytes).into_response())
-}
-
-/// The headers of a file to keep.
-fn as_file(model: &str, ending: &str, kind: &str) -> [(HeaderName, String); 2] {
-    let safe = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' };
-    let name: String = model.chars().map(safe).collect();
-    [(CONTENT_TYPE, kind.to_owned()), (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}.{ending}\""))]
-}
-
-async fn all(visit: &Visit, asked: &Asked) -> Result<Vec<Json>> {
-    let (mut out, mut after) = (Vec::new(), None);
-    while out.len() < EXPORTED_MAX {
-        let ask = RecordsAsk { model: asked.model.clone(), filter: asked.filter(), limit: Some(PAGE_MAX), after };
-        let page = visit.desk().records(&asked.connection, &ask).await?;
-        out.extend(page.items);
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
-    }
-    Ok(out)
-}
-
-fn written(records: &[Json]) -> String {
-    let names = columns(records);
-    let mut out = names.iter().map(|name| csv_cell(name)).collect::<Vec<_>>().join(",");
-    out.push_str("\r\n");
-    for record in records {
-        let cells: Vec<String> = names.iter().map(|name| csv_cell(&value_text(cell(record, name)))).collect();
-        // Writing to a String does not fail.
-        let _ = write!(out, "{}\r\n", cells.join(","));
-    }
-    out
-}
-
-/// One cell. A text that a spreadsheet takes for a formula is kept a text; a plain number may begin with a minus.
-fn csv_cell(text: &str) -> String {
-    let number = text.parse::<f64>().is_ok();
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && !number;
-    let safe = if formula { format!("'{text}") } else { text.to_owned() };
-    if safe.contains([',', '"', '\n', '\r']) || formula { format!("\"{}\"", safe.replace('"', "\"\"")) } else { safe }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn records_become_rows_and_formulas_stay_text() {
-        let records =
-            [json!({ "name": "=cmd()", "custom": { "ARR": "12.50" } }), json!({ "name": "A, \"B\"", "n": -5 })];
-        let wanted = "custom.ARR,name,n\r\n12.50,\"'=cmd()\",\r\n,\"A, \"\"B\"\"\",-5\r\n";
-        assert_eq!(written(&records), wanted);
     }
 }

@@ -2,30 +2,18 @@
 
 use axum::extract::{Query, State};
 use maud::html;
-use serde::Deserialize;
 
-use super::runs::sync_filter;
+use super::runs::{OfSync, sync_filter};
 use crate::api::Api;
-use crate::desk::OfSyncAsk;
 use crate::ui::parts::{at, empty, escaped, head, pager};
 use crate::ui::visit::{Place, Shown, Visit};
 
 /// Lines of a page: more than fit a screen, fewer than anybody reads.
 const LINES: u32 = 100;
 
-/// Whose lines.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Asked {
-    #[serde(default)]
-    sync: String,
-    after: Option<String>,
-}
-
 /// The page.
-pub(super) async fn page(State(api): State<Api>, visit: Visit, Query(asked): Query<Asked>) -> Shown {
-    let sync = (!asked.sync.is_empty()).then(|| asked.sync.clone());
-    let ask = OfSyncAsk { sync, limit: Some(LINES), after: asked.after.clone() };
-    let lines = api.desk.logs(&ask).await?;
+pub(super) async fn page(State(api): State<Api>, visit: Visit, Query(asked): Query<OfSync>) -> Shown {
+    let lines = api.desk.logs(&asked.ask(Some(LINES))).await?;
     let body = html! {
         (head(&[], "Logs", html! { "What runs had to say, newest first. Each line leads to its run." }, html! {}))
         form.filters method="get" action="/logs" { (sync_filter(&visit, &asked.sync)) noscript { button { "Show" } } }

@@ -41,8 +41,6 @@ pub(super) fn routes(router: Router<Api>) -> Router<Api> {
         .route("/rejects", get(rejects::page))
         .route("/record", get(record::page))
         .route("/hub", get(hub::page))
-        .route("/hub.csv", get(hub::csv))
-        .route("/hub.parquet", get(hub::parquet))
         .route("/connections", get(connections::page))
         .route("/connections/new", get(connection::new).post(connection::draft_new))
         .route("/connections/{connection}", get(connection::page).post(connection::draft))

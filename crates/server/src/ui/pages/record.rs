@@ -9,7 +9,7 @@ use super::plan::changes;
 use crate::access::Scope;
 use crate::api::Api;
 use crate::desk::{WhyAnswer, WhyFieldAnswer};
-use crate::ui::parts::{Act, at, direction, empty, escaped, head, value, value_text};
+use crate::ui::parts::{Act, at, direction, empty, escaped, head, link, sentence, value, value_text};
 use crate::ui::visit::{Place, Shown, Visit};
 
 /// Which record.
@@ -27,12 +27,14 @@ pub(super) async fn page(State(api): State<Api>, visit: Visit, Query(asked): Que
     let own = format!("/syncs/{}", escaped(&asked.sync));
     let lead = html! { "A record of " a href=(own) { (why.sync) } @if let Some(remote) = &why.remote { ", on the platform " code { (remote) } } };
     let run = format!("{own}/run");
-    let acts = html! { @if !why.rejects.is_empty() && visit.may(Scope::Run) {
+    let acts = html! {
+        @if !why.conflicts.is_empty() { a.button.main-act[why.rejects.is_empty()] href=(link("/conflicts", &[("sync", &why.sync)])) { "Decide the conflict" } }
+        @if !why.rejects.is_empty() && visit.may(Scope::Run) {
         (Act { call: &run, label: "Retry it", class: "main-act", fields: &[("retry", "true"), ("key", &why.key)], done: Some("A run that reads it again is queued."), ..Act::default() }.show(&visit))
     } };
     let body = html! {
         (head(&[("/", "Overview"), (&own, &why.sync)], &why.key, lead, acts))
-        div class=(if why.rejects.is_empty() && why.conflicts.is_empty() { "note is-ok" } else { "note is-partial" }) { p { strong { (why.verdict) } } p.soft { "Link: " (link_words(&why.link)) } }
+        div class=(if why.rejects.is_empty() && why.conflicts.is_empty() { "note is-ok" } else { "note is-partial" }) { p { strong { (sentence(&why.verdict)) } } p.soft { "Link: " (link_words(&why.link)) } }
         (sides(&why))
         @for (title, list) in [("Open rejects", &why.rejects), ("Open conflicts", &why.conflicts)] {
             @if !list.is_empty() { section.card { h2 { (title) } @for entry in list { (object(entry)) } } }
@@ -90,7 +92,7 @@ fn object(entry: &Json) -> Markup {
         div.card { dl.facts {
             @for (name, of) in map.iter().filter(|(_, of)| !of.is_null()) {
                 dt { (name.replace('_', " ")) }
-                dd { @if name == "at" { (at(&value_text(of))) } @else if let Some(inner) = of.as_object() {
+                dd { @if name == "at" { (at(&value_text(of))) } @else if name == "run" { a href={ "/runs/" (value_text(of)) } { code { (value_text(of)) } } } @else if let Some(inner) = of.as_object() {
                     @for (field, change) in inner { div { span.soft { (field) ": " } span.value { (value_text(change)) } } }
                 } @else { (value(of)) } }
             }

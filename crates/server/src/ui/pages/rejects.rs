@@ -2,27 +2,17 @@
 
 use axum::extract::{Query, State};
 use maud::{Markup, html};
-use serde::Deserialize;
 
-use super::runs::sync_filter;
+use super::runs::{OfSync, sync_filter};
 use crate::access::Scope;
 use crate::api::Api;
-use crate::desk::{OfSyncAsk, RejectAnswer};
-use crate::ui::parts::{Act, ago, empty, escaped, filter_box, head, link, pager, value};
+use crate::desk::RejectAnswer;
+use crate::ui::parts::{Act, ago, empty, escaped, filter_box, head, link, pager, sentence, value};
 use crate::ui::visit::{Place, Shown, Visit};
 
-/// Which rejects.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Asked {
-    #[serde(default)]
-    sync: String,
-    after: Option<String>,
-}
-
 /// The page.
-pub(super) async fn page(State(api): State<Api>, visit: Visit, Query(asked): Query<Asked>) -> Shown {
-    let sync = (!asked.sync.is_empty()).then(|| asked.sync.clone());
-    let rejects = api.desk.rejects(&OfSyncAsk { sync, limit: None, after: asked.after.clone() }).await?;
+pub(super) async fn page(State(api): State<Api>, visit: Visit, Query(asked): Query<OfSync>) -> Shown {
+    let rejects = api.desk.rejects(&asked.ask(None)).await?;
     let retry = format!("/syncs/{}/run", escaped(&asked.sync));
     let acts = html! {
         @if !rejects.items.is_empty() {
@@ -60,7 +50,7 @@ fn table(visit: &Visit, rejects: &[RejectAnswer]) -> Markup {
                     th scope="row" { @if let Some(key) = &reject.key { a.wrap href=(link("/record", &[("sync", &reject.sync), ("key", key)])) { (key) } } @else { span.soft { "a row without a key" } } }
                     td data-label="Sync" { a href={ "/syncs/" (escaped(&reject.sync)) } { (reject.sync) } }
                     td data-label="Field" { @if let Some(field) = &reject.field { code { (field) } } @else { span.soft { "the whole record" } } }
-                    td data-label="Why" { (reject.reason) br; code.soft.small { (reject.rule) } }
+                    td data-label="Why" { (sentence(&reject.reason)) br; code.soft.small { (reject.rule) } }
                     td data-label="Value" { @if reject.value.is_null() { span.soft { "–" } } @else { (value(&reject.value)) } }
                     td data-label="Seen" data-value=(reject.at) { a href={ "/runs/" (reject.run) } { (ago(&reject.at, visit.now)) } }
                     td { @if let (Some(key), true) = (&reject.key, visit.may(Scope::Run)) {

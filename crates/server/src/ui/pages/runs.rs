@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use crate::api::Api;
-use crate::desk::{RunAnswer, RunsAsk};
+use crate::desk::{OfSyncAsk, RunAnswer, RunsAsk};
 use crate::ui::parts::{ago, badge, duration, empty, escaped, grouped, head, pager};
 use crate::ui::visit::{Place, Shown, Visit};
 
@@ -20,6 +20,21 @@ pub(super) struct Asked {
     #[serde(default)]
     status: String,
     after: Option<String>,
+}
+
+/// Of which sync, and from where on: how a list of one or all is asked for in the address of its page.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct OfSync {
+    #[serde(default)]
+    pub(super) sync: String,
+    pub(super) after: Option<String>,
+}
+
+impl OfSync {
+    /// As the desk takes it.
+    pub(super) fn ask(&self, limit: Option<u32>) -> OfSyncAsk {
+        OfSyncAsk { sync: given(&self.sync), limit, after: self.after.clone() }
+    }
 }
 
 fn given(text: &str) -> Option<String> {
@@ -82,7 +97,7 @@ pub(super) fn run_table(visit: &Visit, id: &str, runs: &[RunAnswer], named: bool
                 tbody {
                     @for run in runs {
                         tr {
-                            th scope="row" { a href={ "/runs/" (run.run) } { (badge(&run.status)) span.hidden-text { " run of " (run.sync) } } " " span.soft.small { (run.mode) } }
+                            th.nowrap scope="row" { a href={ "/runs/" (run.run) } { (badge(&run.status)) span.hidden-text { " run of " (run.sync) } } " " span.soft.small { (run.mode) } }
                             @if named { td data-label="Sync" { a href={ "/syncs/" (escaped(&run.sync)) } { (run.sync) } } }
                             td data-label="Started" data-value=(run.started_at) { (ago(&run.started_at, visit.now)) }
                             td.num data-label="Took" data-value=(run.duration_ms) { span.nowrap { (duration(run.duration_ms)) } }

@@ -11,7 +11,7 @@ use crate::api::Api;
 use crate::desk::{RunAnswer, RunsAsk, SyncDetail};
 use crate::ui::chart::{Bar, history};
 use crate::ui::parts::{
-    Act, ago, badge, direction, duration, empty, escaped, grouped, head, health, link, plural, value_text,
+    Act, ago, badge, direction, duration, empty, escaped, grouped, head, health, link, plural, sentence, value_text,
 };
 use crate::ui::visit::{Place, Shown, Visit};
 
@@ -71,15 +71,17 @@ fn now(visit: &Visit, detail: &SyncDetail) -> Markup {
                     @if sync.failures > 1 { dt { "In a row" } dd { (plural(u64::from(sync.failures), "failure", "failures")) ": it waits longer each time" } }
                     dt { "Linked" } dd { (plural(detail.linked, "record", "records")) }
                     dt { "Open" } dd {
-                        a href=(link("/conflicts", &[("sync", &sync.sync)])) { (plural(sync.conflicts, "conflict", "conflicts")) } ", "
-                        a href=(link("/rejects", &[("sync", &sync.sync)])) { (plural(sync.rejects, "reject", "rejects")) }
+                        @if sync.conflicts == 0 && sync.rejects == 0 { "nothing" }
+                        @if sync.conflicts > 0 { a href=(link("/conflicts", &[("sync", &sync.sync)])) { (plural(sync.conflicts, "conflict", "conflicts")) } }
+                        @if sync.conflicts > 0 && sync.rejects > 0 { ", " }
+                        @if sync.rejects > 0 { a href=(link("/rejects", &[("sync", &sync.sync)])) { (plural(sync.rejects, "reject", "rejects")) } }
                     }
                 }
                 @if let Some(why) = &sync.not_begun {
                     div.note.is-failed { p { "A run could not begin: " (why.get("message").map(value_text).unwrap_or_default()) } @if let Some(hint) = why.get("hint").filter(|hint| !hint.is_null()) { p { (value_text(hint)) } } }
                 }
                 @if let Some(error) = sync.last_run.as_ref().and_then(|run| run.error.as_ref()) {
-                    div.note.is-failed { p { (error.message) } @if let Some(hint) = &error.hint { p { (hint) } } }
+                    div.note.is-failed { p { (sentence(&error.message)) } @if let Some(hint) = &error.hint { p { (sentence(hint)) } } }
                 }
             }
             section.card { h2 { "Switches" } (switches(visit, detail)) }

@@ -104,12 +104,21 @@ pub(in crate::ui) fn plural(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(number), if number == 1 { one } else { many })
 }
 
-/// A value as text: texts as they are, everything else as JSON.
-pub(in crate::ui) fn value_text(value: &Json) -> String {
-    match value {
-        Json::String(text) => text.clone(),
-        Json::Null => String::new(),
-        other => other.to_string(),
+/// A sentence of ours: it begins with a capital letter, and what stands between backticks is set as it is written.
+pub(in crate::ui) fn sentence(text: &str) -> Markup {
+    let pieces: Vec<&str> = text.split('`').collect();
+    // Without its other half a backtick is just one.
+    if pieces.len().is_multiple_of(2) {
+        return html! { (text) };
+    }
+    let first = |piece: &str| {
+        let mut rest = piece.chars();
+        rest.next().map_or_else(String::new, |first| first.to_uppercase().chain(rest).collect())
+    };
+    html! {
+        @for (at, piece) in pieces.iter().enumerate() {
+            @if !at.is_multiple_of(2) { code { (piece) } } @else if at == 0 { (first(piece)) } @else { (piece) }
+        }
     }
 }
 
@@ -118,7 +127,7 @@ pub(in crate::ui) fn value(value: &Json) -> Markup {
     match value {
         Json::Null => html! { span.value.none { "nothing" } },
         Json::String(text) if text.is_empty() => html! { span.value.none { "empty text" } },
-        other => html! { span.value { (value_text(other)) } },
+        other => html! { span.value { (crate::export::text(other)) } },
     }
 }
 
@@ -150,11 +159,18 @@ mod tests {
     }
 
     #[test]
+    fn sentences_show_what_is_written_as_it_is() {
+        assert_eq!(sentence("use `as: <date>` here").into_string(), "Use <code>as: &lt;date&gt;</code> here");
+        assert_eq!(sentence("a ` alone").into_string(), "a ` alone");
+        assert_eq!(sentence("`x` is gone").into_string(), "<code>x</code> is gone");
+    }
+
+    #[test]
     fn numbers_and_values() {
         assert_eq!(grouped(1_234_567), "1\u{202f}234\u{202f}567");
         assert_eq!(plural(1, "reject", "rejects"), "1 reject");
         assert!(value(&Json::Null).into_string().contains("nothing"));
         assert!(value(&serde_json::json!("<i>")).into_string().contains("&lt;i&gt;"));
-        assert_eq!(value_text(&serde_json::json!([1, 2])), "[1,2]");
+        assert_eq!(crate::export::text(&serde_json::json!([1, 2])), "[1,2]");
     }
 }

@@ -240,6 +240,9 @@ impl Line {
     }
 
     fn not_sent<T>(&self, error: &reqwest::Error, doing: &str) -> Result<Attempt<T>> {
+        if let Some(ours) = tidegate_net::targets::refusal(error) {
+            return Err(ours.at(doing));
+        }
         let text = chain(error);
         if text.contains("invalid peer certificate") {
             return Err(Error::new(

@@ -257,7 +257,7 @@ fn when(given: &Settings) -> Markup {
             div.filters {
                 div.slim { (Select { name: "changes", label: "Changes are found by", value: word(given, "changes"), options: same(&["auto", "full", "tracking", "stream", "cursor"]), none: "as usual: auto", reloads: false, slim: true }.show()) }
                 div.slim { (Select { name: "write", label: "Written as", value: word(given, "write"), options: same(&["upsert", "update", "insert", "append", "replace", "mirror"]), none: "as usual: upsert", reloads: false, slim: true }.show()) }
-                div.slim { (Select { name: "conflict", label: "In a conflict", value: word(given, "conflict"), options: same(&["warehouse", "platform", "newest", "hold"]), none: "as usual: the warehouse’s", reloads: false, slim: true }.show()) }
+                div.slim { (Select { name: "conflict", label: "In a conflict", value: word(given, "conflict"), options: same(&["warehouse", "platform", "newest", "hold"]), none: "as usual: warehouse", reloads: false, slim: true }.show()) }
                 div.slim { (Select { name: "s.kind", label: "Runs by itself", value: word(given, "s.kind"), options: kinds, none: "by hand only", reloads: false, slim: true }.show()) }
                 div.slim { label for="s.value" { "How often, or when" } input id="s.value" name="s.value" value=(word(given, "s.value")) placeholder="1h, 02:30, or 0 6 * * *" autocomplete="off"; }
             }

@@ -47,7 +47,7 @@ impl Kind {
 }
 
 /// A file with these columns; a value that a record lacks is null.
-pub(super) fn file<'r>(names: &[String], records: &'r [Json], cell: impl Fn(&'r Json, &str) -> &'r Json) -> Vec<u8> {
+pub(crate) fn file<'r>(names: &[String], records: &'r [Json], cell: impl Fn(&'r Json, &str) -> &'r Json) -> Vec<u8> {
     let mut out = MAGIC.to_vec();
     let mut columns = Vec::new();
     for name in names {
@@ -122,7 +122,7 @@ fn plain(kind: Kind, values: &[&Json]) -> Vec<u8> {
         Kind::Real => there.for_each(|value| out.extend(value.as_f64().unwrap_or(0.0).to_le_bytes())),
         Kind::Text => {
             for value in there {
-                let text = crate::ui::parts::value_text(value);
+                let text = super::text(value);
                 out.extend(u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
                 out.extend(text.as_bytes());
             }
