@@ -112,14 +112,14 @@ fn books(run: &RunAnswer) -> Markup {
                 @if let Some(ms) = run.warehouse_ms { span.soft { "warehouse " (duration(i64::try_from(ms).unwrap_or(i64::MAX))) } }
                 @if let Some(bytes) = run.bytes_billed { span.soft { (grouped(bytes)) " bytes billed" } }
             } }
-            div.scroll tabindex="0" role="region" aria-label="Books" { table {
-                thead { tr { th scope="col" { "What" } th scope="col" { span.hidden-text { "Meaning" } }
+            div.scroll tabindex="0" role="region" aria-label="Books" { table.cards {
+                thead { tr { th scope="col" { "What" }
                     @if both { th.num scope="col" { "To platform" } th.num scope="col" { "To warehouse" } } th.num scope="col" { @if both { "Sum" } @else { "Records" } } } }
                 tbody { @for (row, (what, meaning, many)) in sums.iter().enumerate() {
                     @if *many > 0 || row < 5 {
-                        tr { th scope="row" { (what) } td.soft.small { (meaning) }
-                            @if both { td.num { (grouped(of(&there, row).unwrap_or(0))) } td.num { (grouped(of(&back, row).unwrap_or(0))) } }
-                            td.num { (grouped(*many)) } }
+                        tr { th scope="row" { span.what-row { (what) } " " span.meaning.soft.small { (meaning) } }
+                            @if both { td.num data-label="To platform" { (grouped(of(&there, row).unwrap_or(0))) } td.num data-label="To warehouse" { (grouped(of(&back, row).unwrap_or(0))) } }
+                            td.num data-label=(if both { "Sum" } else { "Records" }) { (grouped(*many)) } }
                     }
                 } }
             } }
