@@ -35,7 +35,7 @@ fn lists_sort_and_filter_and_stay_so_while_the_page_lives() {
     wanted.sort();
     wanted.reverse();
     assert_eq!(rows(&browser, "syncs"), wanted);
-    browser.fill("syncs-filter", "lic");
+    browser.fill("syncs-filter", "licenses");
     assert_eq!(rows(&browser, "syncs"), ["licenses"]);
     assert_eq!(browser.js("return document.getElementById('syncs-shown').innerText"), json!("1 shown"));
     // What the server says anew is put in the place of what stands there; the choice stays.
