@@ -20,9 +20,22 @@ mod bigquery {
     /// that stumble, quotas that are used up, lines that break.
     mod faulty {
         tidegate_testkit::warehouse_suite_cases! { super::super::lab::Emulated::shaky().await =>
+            every_type_comes_back_at_its_limits
+            full_reads_are_in_byte_order
             a_full_read_goes_on_after_a_key
             a_dropped_read_gives_everything_back
+            fetch_finds_keys_in_their_canonical_form
+            cursor_reads_hand_out_every_row_once
+            an_append_is_exactly_once
+            a_load_that_fails_keeps_nothing
+            a_replace_is_atomic_to_readers
+            a_merge_counts_what_it_did
             a_load_into_a_missing_column_says_so
+            the_fence_keeps_old_and_foreign_writers_out
+            records_are_created_updated_and_deleted
+            conditional_writes_miss_when_the_row_moved
+            a_replayed_write_tells_the_first_outcomes
+            a_bad_record_is_rejected_alone
             a_ready_table_has_no_findings
             access_read_refuses_every_write_and_leaves_nothing_behind
         }
