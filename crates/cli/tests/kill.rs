@@ -9,6 +9,8 @@ mod account;
 mod bigquery;
 #[path = "shared/lake.rs"]
 mod lake;
+#[path = "kill/project.rs"]
+mod project;
 #[path = "kill/stream.rs"]
 mod stream;
 #[path = "kill/world.rs"]

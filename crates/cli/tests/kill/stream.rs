@@ -1,11 +1,10 @@
 //! A stream on Snowflake's stand-in: killed anywhere around its outbox, no change is lost, and none is written twice.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::collections::BTreeSet;
+use std::process::Command;
 
 use crate::account::{Account, PASSWORD};
+use crate::project;
 use crate::world::{failpoints_in_source, later};
 
 const SYNC: &str = "\
@@ -27,53 +26,39 @@ struct Streamed {
 impl Streamed {
     fn new() -> Self {
         let (dir, account) = (tempfile::tempdir().unwrap(), Account::new());
-        let write = |path: &str, text: &str| {
-            let path: PathBuf = dir.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        };
-        write("tidegate.yaml", "version: 1\nname: kill\nstate: sqlite:.tidegate/state.db\n");
-        write("connections/lake.yaml", &account.connection());
-        write("connections/crm.yaml", "version: 1\ntype: hub\nurl: sqlite:hub.db\n");
-        write("syncs/companies.yaml", SYNC);
+        project::write(dir.path(), &[("connections/lake.yaml", &account.connection()), ("syncs/companies.yaml", SYNC)]);
         account.sql("CREATE TABLE COMPANIES (COMPANY_ID VARCHAR, NAME VARCHAR, PHASE VARCHAR)");
         account.sql("CREATE STREAM CHANGES ON TABLE COMPANIES");
         account
             .sql("INSERT INTO COMPANIES SELECT 'C' || SEQ4(), 'Company', 'live' FROM TABLE(GENERATOR(ROWCOUNT => 30))");
         let world = Self { dir, account };
-        world.run(|_| {}, &[0]);
+        project::ended(world.command(), &[0]);
         world.account.sql("UPDATE COMPANIES SET NAME = 'Changed' WHERE COMPANY_ID < 'C2'");
         world.account.sql("INSERT INTO COMPANIES VALUES ('N1', 'New', 'live')");
         world.account.sql("DELETE FROM COMPANIES WHERE COMPANY_ID = 'C29'");
         world
     }
 
-    fn run(&self, more: impl FnOnce(&mut Command), codes: &[i32]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-        command.arg("--project").arg(self.dir.path()).args(["run", "companies", "--json"]).env(PASSWORD.0, PASSWORD.1);
-        command.env_remove("TIDEGATE_FAILPOINT").env_remove("TIDEGATE_FAILPOINT_LOG").env_remove("TIDEGATE_STATE");
-        more(&mut command);
-        let out = command.output().unwrap();
-        let told = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
-        assert!(codes.is_empty() || out.status.code().is_some_and(|code| codes.contains(&code)), "{command:?}: {told}");
-        out
+    fn command(&self) -> Command {
+        let mut command = project::command(self.dir.path(), &["run", "companies", "--json"]);
+        command.env(PASSWORD.0, PASSWORD.1);
+        command
     }
 
     /// Somebody changes a row after the crash; then the restart, and one more run as the schedule would make it.
     fn settle_down(&self) {
         self.account.sql("UPDATE COMPANIES SET PHASE = 'After the crash' WHERE COMPANY_ID = 'C25'");
         for _ in 0..2 {
-            self.run(later, &[0]);
+            let mut command = self.command();
+            later(&mut command);
+            project::ended(command, &[0]);
         }
     }
 
     /// What stands at the hub, with how often each record was written, and what still waits.
     fn end(&self) -> (Vec<String>, u64) {
         let hub = rusqlite::Connection::open(self.dir.path().join("hub.db")).unwrap();
-        let mut query = hub.prepare("SELECT externalId, name, phase FROM hub_r_company ORDER BY externalId").unwrap();
-        let text = |row: &rusqlite::Row<'_>, at| row.get::<_, Option<String>>(at).map(Option::unwrap_or_default);
-        let rows = query.query_map([], |row| Ok(format!("{}|{}|{}", text(row, 0)?, text(row, 1)?, text(row, 2)?)));
-        let mut rows: Vec<String> = rows.unwrap().map(Result::unwrap).collect();
+        let mut rows = project::companies(self.dir.path());
         // Each write takes the next of the hub's change numbers: a second one would show.
         let last: i64 = hub.query_row("SELECT MAX(seq) FROM hub_r_company", [], |row| row.get(0)).unwrap();
         rows.push(format!("{last} writes"));
@@ -83,19 +68,8 @@ impl Streamed {
 
 #[test]
 fn killed_anywhere_around_the_outbox_no_change_is_lost_and_none_is_written_twice() {
-    use std::os::unix::process::ExitStatusExt;
     let calm = Streamed::new();
-    let log = calm.dir.path().join("hits.log");
-    calm.run(
-        |command| {
-            command.env("TIDEGATE_FAILPOINT_LOG", &log);
-        },
-        &[0],
-    );
-    let mut hits: BTreeMap<String, u64> = BTreeMap::new();
-    for name in fs::read_to_string(&log).unwrap().lines() {
-        *hits.entry(name.to_owned()).or_default() += 1;
-    }
+    let hits = project::counted(project::logged(calm.command(), calm.dir.path()));
     calm.settle_down();
     let expected = calm.end();
     assert_eq!(expected.1, 0, "what was delivered is still in the outbox");
@@ -108,14 +82,7 @@ fn killed_anywhere_around_the_outbox_no_change_is_lost_and_none_is_written_twice
         for time in 1..=hits[name] {
             let point = format!("{name}:{time}");
             let world = Streamed::new();
-            let killed = world.run(
-                |command| {
-                    command.env("TIDEGATE_FAILPOINT", &point);
-                },
-                &[],
-            );
-            let told = String::from_utf8_lossy(&killed.stderr);
-            assert_eq!(killed.status.signal(), Some(9), "not killed at {point}: {told}");
+            project::killed(world.command(), &point);
             world.settle_down();
             assert_eq!(world.end(), expected, "killed at {point}, the end differs");
             tried.insert(name.clone());

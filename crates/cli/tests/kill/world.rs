@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::Mutex;
+
+use crate::project;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Backend {
@@ -148,46 +150,25 @@ impl World {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-        command.arg("--project").arg(&self.dir).args(arguments);
-        command.env_remove("TIDEGATE_FAILPOINT").env_remove("TIDEGATE_FAILPOINT_LOG").env_remove("TIDEGATE_STATE");
-        command
-    }
-
-    fn ok(&self, mut command: Command, codes: &[i32]) -> Output {
-        let out = command.output().expect("the binary can be started");
-        let code = out.status.code();
-        let told = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
-        assert!(code.is_some_and(|code| codes.contains(&code)), "{command:?} ended with {code:?}:\n{told}");
-        out
+        project::command(&self.dir, arguments)
     }
 
     pub fn run(&self, sync: &str, codes: &[i32]) {
-        self.ok(self.command(&["run", sync, "--json"]), codes);
+        project::ended(self.command(&["run", sync, "--json"]), codes);
     }
 
     pub fn hub_set(&self, key: &str, field: &str) {
-        self.ok(self.command(&["hub", "set", "company", key, field]), &[0]);
+        project::ended(self.command(&["hub", "set", "company", key, field]), &[0]);
     }
 
     /// Runs undisturbed and returns the failpoints in the order in which they were hit.
     pub fn run_logged(&self, sync: &str) -> Vec<String> {
-        let log = self.dir.join("failpoints.log");
-        let mut command = self.command(&["run", sync, "--json"]);
-        command.env("TIDEGATE_FAILPOINT_LOG", &log);
-        self.ok(command, &[0]);
-        let lines = fs::read_to_string(&log).unwrap_or_default();
-        fs::remove_file(&log).unwrap();
-        lines.lines().map(str::to_owned).collect()
+        project::logged(self.command(&["run", sync, "--json"]), &self.dir)
     }
 
     /// Runs and is killed at a point.
     pub fn run_killed(&self, sync: &str, point: &str) {
-        use std::os::unix::process::ExitStatusExt;
-        let mut command = self.command(&["run", sync, "--json"]);
-        command.env("TIDEGATE_FAILPOINT", point);
-        let out = command.output().unwrap();
-        assert_eq!(out.status.signal(), Some(9), "not killed at {point}: {}", String::from_utf8_lossy(&out.stderr));
+        project::killed(self.command(&["run", sync, "--json"]), point);
     }
 
     /// The restart, after the dead run's lease is over, and one more run as the schedule would make it.
@@ -195,13 +176,13 @@ impl World {
         for _ in 0..2 {
             let mut command = self.command(&["run", sync, "--json"]);
             later(&mut command);
-            self.ok(command, &[0]);
+            project::ended(command, &[0]);
         }
     }
 
     /// No run's books are off.
     pub fn assert_balanced(&self, point: &str) {
-        let out = self.ok(self.command(&["runs", "--json"]), &[0]);
+        let out = project::ended(self.command(&["runs", "--json"]), &[0]);
         let told = String::from_utf8(out.stdout).unwrap();
         assert!(!told.contains("\"unbalanced\""), "killed at {point}: {told}");
     }
@@ -210,7 +191,7 @@ impl World {
     pub fn dump(&self) -> BTreeMap<String, Vec<String>> {
         let mut dump = BTreeMap::new();
         for model in ["company", "user_activity", "dataset:events"] {
-            let out = self.ok(self.command(&["hub", "list", model, "--json"]), &[0]);
+            let out = project::ended(self.command(&["hub", "list", model, "--json"]), &[0]);
             let lines = String::from_utf8(out.stdout).unwrap();
             let mut records: Vec<String> = lines.lines().map(without_ids).collect();
             records.sort();
