@@ -106,6 +106,6 @@ fn a_connection_made_in_the_pages_leads_over_http_to_the_world_only() {
     let text = "version: 1\ntype: postgres\nurl: postgres://me@127.0.0.1:9/x\n";
     server.put("/api/v1/connections/db/file", &json!({ "text": text })).expect(200);
     bench.write("tidegate.yaml", "version: 1\nname: bench\nserve: { private_targets: [\"10.1.2.3\"] }\n");
-    let text = "version: 1\ntype: planhat\ntoken: secret:ph\nurl: http://10.1.2.3\n";
+    let text = "version: 1\ntype: planhat\ntoken: secret:inside\nurl: http://10.1.2.3\n";
     server.put("/api/v1/connections/inside/file", &json!({ "text": text })).expect(200);
 }

@@ -68,7 +68,9 @@ fn every_button_and_every_file_of_a_page_is_a_call() {
     for path in
         PAGES.iter().map(|path| (*path).to_owned()).chain([format!("/runs/{run}")]).chain(DRAFTS.map(str::to_owned))
     {
-        let page = server.get(&path).expect(200).body;
+        // A new connection's form is of its type.
+        let query = if path == "/connections/new" { "?kind=planhat" } else { "" };
+        let page = server.get(&format!("{path}{query}")).expect(200).body;
         for form in tags(&page, "form") {
             let method = attribute(form, "data-method").or(attribute(form, "method")).unwrap_or("get").to_lowercase();
             let action = attribute(form, "action").unwrap_or(&path).to_owned();
@@ -129,12 +131,12 @@ fn an_editor_on_postgres_offers_schemas_and_what_is_in_them() {
     };
     let level = select(&page, "w.level.0");
     assert!(level.contains("value=\"sales\"") && level.contains("value=\"public\" selected"), "{level}");
-    assert!(select(&page, "w.relation").contains("value=\"t0\" selected"));
+    assert!(select(&page, "w.relation").contains("value=\"public.t0\" selected"));
     assert!(select(&page, "f.0.warehouse").contains("value=\"name\" selected"));
     // Another schema is chosen: what is in that one is offered.
     let form =
         "step=show&w.connection=lake&w.level.0=sales&p.connection=crm&p.model=company&f.0.warehouse=&f.0.platform=name";
     let page = server.send("POST", "/syncs/s0/edit", "Content-Type: application/x-www-form-urlencoded\r\n", form);
     let page = page.expect(200).body;
-    assert!(select(&page, "w.relation").contains("value=\"deals\""), "{}", select(&page, "w.relation"));
+    assert!(select(&page, "w.relation").contains("value=\"sales.deals\""), "{}", select(&page, "w.relation"));
 }

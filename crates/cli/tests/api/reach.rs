@@ -72,7 +72,9 @@ fn a_name_that_points_inside_once_it_was_saved_is_not_called() {
     bench.write("tidegate.yaml", "version: 1\nname: bench\nserve: { env_allow: [CRM_URL] }\n");
     let mut serve = bench.command(&["--json", "serve", "--listen", "127.0.0.1:0"]);
     let server = Server::start(serve.env("CRM_URL", format!("https://{name}:{}", inside.port)));
-    server.put("/api/v1/secrets/t", &json!({ "value": "hunter2" })).expect(200);
+    for secret in ["t", "u"] {
+        server.put(&format!("/api/v1/secrets/{secret}"), &json!({ "value": "hunter2" })).expect(200);
+    }
     // Written out, it is looked up and refused when it is saved; behind a reference it is found out when it is called.
     let direct = format!("version: 1\ntype: planhat\ntoken: secret:t\nurl: https://{name}:{}\n", inside.port);
     let error = save(&server, "ph", &direct).expect(422).json();
@@ -81,7 +83,7 @@ fn a_name_that_points_inside_once_it_was_saved_is_not_called() {
         ("planhat", "token: secret:t\nurl: ${CRM_URL}"),
         (
             "http",
-            "url: https://api.example.org/x\nauth: { method: oauth, token_url: \"${CRM_URL}/t\", client_id: a, client_secret: secret:t }",
+            "url: https://api.example.org/x\nauth: { method: oauth, token_url: \"${CRM_URL}/t\", client_id: a, client_secret: secret:u }",
         ),
     ] {
         save(&server, kind, &format!("version: 1\ntype: {kind}\n{settings}\n")).expect(200);

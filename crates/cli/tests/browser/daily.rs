@@ -74,11 +74,17 @@ fn a_full_run_of_one_direction_or_both_is_started_by_hand() {
         ended(many);
         browser.go(&format!("{}/syncs/companies", served.url));
     }
-    let runs = browser.js_later("fetch('/api/v1/runs?sync=companies').then((r) => r.json()).then((r) => done(r.items.map((one) => [one.mode, one.counts?.read ?? one.read])))");
-    // Both sides have three records: a run of both directions looks at each side's.
-    assert_eq!(runs, json!([["full", 3], ["full", 3], ["full", 6]]), "newest first");
+    browser.js("window.confirm = () => true");
+    browser.click("Full sync");
+    ended(4);
+    let runs = browser.js_later("fetch('/api/v1/runs?sync=companies').then((r) => r.json()).then((r) => done(r.items.map((one) => [one.mode, one.to_platform?.read ?? 0, one.to_warehouse?.read ?? 0])))");
+    assert_eq!(
+        runs,
+        json!([["full", 3, 3], ["full", 0, 3], ["full", 3, 0], ["full", 3, 0]]),
+        "newest first; the hub was empty"
+    );
     // The history has a bar for each.
-    assert_eq!(browser.js("return document.querySelectorAll('#chart svg a').length"), json!(3));
+    assert_eq!(browser.js("return document.querySelectorAll('#chart svg a').length"), json!(4));
 }
 
 #[test]
@@ -131,6 +137,12 @@ fn what_is_to_be_copied_is_copied() {
         "connections/snow.yaml",
         "version: 1\ntype: snowflake\naccount: acme-prod\nrole: TIDEGATE\nauth: { method: oauth, client_id: tidegate }\n",
     );
+    served.write("tidegate.yaml", "version: 1\nname: first steps\nserve: { public_url: \"http://localhost:8080\" }\n");
+    served.write(
+        "connections/key.yaml",
+        "version: 1\ntype: snowflake\naccount: acme-prod\nuser: TIDEGATE\ndatabase: ANALYTICS\nschema: SALES\nauth: { method: key_pair, private_key: \"secret:key\" }\n",
+    );
+    served.secret("key", "not read for this");
     let (served, browser) = (served.serve(), Browser::open(1280, 900, false));
     browser.devtools(
         "Browser.grantPermissions",
@@ -140,11 +152,12 @@ fn what_is_to_be_copied_is_copied() {
     browser.js("document.querySelector('[data-copies=redirect]').click()");
     browser.until("document.getElementById('toast').innerText.includes('Copied')");
     let copied = browser.js_later("navigator.clipboard.readText().then(done)");
-    assert_eq!(copied, json!(format!("{}/oauth/callback", served.url)));
+    assert_eq!(copied, json!("http://localhost:8080/oauth/callback"));
     // The SQL that sets the account up, whole.
+    browser.go(&format!("{}/connections/key", served.url));
     browser.js("document.querySelector('[data-copies=setup]').click()");
-    browser.until("true");
-    let copied = browser.js_later("setTimeout(() => navigator.clipboard.readText().then(done), 200)");
+    browser.until("document.getElementById('toast').innerText.includes('Copied')");
+    let copied = browser.js_later("navigator.clipboard.readText().then(done)");
     let copied = copied.as_str().expect("SQL");
-    assert!(copied.contains("CREATE ROLE") && copied.contains("SECURITY INTEGRATION"), "{copied}");
+    assert!(copied.contains("CREATE ROLE") && copied.contains("RSA_PUBLIC_KEY"), "{copied}");
 }

@@ -76,6 +76,7 @@ fn authenticate_now_signs_in_to_snowflake_refreshes_and_says_when_it_expires() {
         "fetch('/api/v1/connections/snow/file').then((r) => r.json()).then((file) => fetch('/api/v1/connections/snow/file', { method: 'PUT', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ hash: file.hash, text: file.text.replace('acme-prod', 'other') }) })).then((r) => r.json()).then(done)",
     );
     assert_eq!(saved["secrets_cleared"], json!(["snow", "oauth.snow"]), "{saved}");
+    served.secret("snow", "planted-hunter2");
     browser.go(&format!("{}/connections/snow", served.url));
     browser.until("document.getElementById('sign-in')?.textContent.includes('nobody has signed in')");
     // What a page of somebody else sends here belongs to nobody's attempt.
