@@ -266,6 +266,7 @@ mod tests {
         }
         let (port, listener) = listener().await;
         let guard = Guard { lookup: answers, ..Guard::new(&Targets::public_and(&[]), Vec::new()) };
+        crate::ring_for_the_process();
         let client = reqwest::Client::builder().no_proxy().dns_resolver(Arc::new(guard.clone())).build().expect("one");
         for name in ["rebound.example", "metadata.example", "mapped.example"] {
             let error = client.get(format!("http://{name}:{port}/")).send().await.expect_err("refused");

@@ -166,13 +166,14 @@ impl Sending<'_> {
 }
 
 /// The name of a call. A target that has carried out a call answers its name from memory, so a name stands for the same
-/// changes whenever it is used: after a crash others of the batch may have moved on, or wait for another try.
+/// changes whenever it is used: after a crash others of the batch may have moved on, or wait for another try. What stands
+/// before the plus is the batch's, for targets that remember record by record.
 fn named(op: &str, all: usize, open: &[usize]) -> OpId {
     if open.len() == all {
         return OpId(op.to_owned());
     }
     let places: Vec<u8> = open.iter().flat_map(|at| (*at as u64).to_be_bytes()).collect();
-    OpId(format!("{op}~{:016x}", xxh3_64(&places)))
+    OpId(format!("{op}+{:016x}", xxh3_64(&places)))
 }
 
 /// Of the errors that records wait with, the one that asks for the longest wait.

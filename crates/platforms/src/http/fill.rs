@@ -43,7 +43,7 @@ pub(super) fn word(action: Action) -> &'static str {
     }
 }
 
-/// A name for a write that is the same whenever the same write is tried again. The engine marks further tries of a part
+/// A name for a write that is the same whenever the same write is tried again. The engine names a part
 /// of a batch behind a `+`.
 pub(super) fn idempotency(op: &OpId, key: &str) -> String {
     let base = op.0.split('+').next().unwrap_or_default();
