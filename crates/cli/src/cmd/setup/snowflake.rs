@@ -326,7 +326,7 @@ fn auth(args: &Args, fill: &Fill<'_>, root: &File) -> Result<Auth> {
     }
     let Some(redirect_uri) = args.redirect_uri.clone() else {
         return Err(Error::config("OAuth needs the address that the browser comes back to")
-            .hint("give it with --redirect-uri, such as https://tidegate.example/oauth/callback"));
+            .hint("name it in `serve.public_url` of tidegate.yaml, or with --redirect-uri, such as https://tidegate.example/oauth/callback"));
     };
     let integration = Name::typed("TIDEGATE_OAUTH")?;
     Ok(Auth::OAuth { integration, redirect_uri, single_use_refresh: args.single_use_refresh })

@@ -210,8 +210,9 @@ impl Options {
         if let Auth::OAuth { redirect_uri, .. } = &self.auth {
             check_redirect(redirect_uri)?;
             if self.person.is_none() {
-                return Err(Error::config("OAuth needs a person who signs in; a service user cannot")
-                    .hint("name the person with `--email ADDRESS`, or use `--auth key-pair`"));
+                return Err(Error::config("OAuth needs a person who signs in; a service user cannot").hint(
+                    "name the person, as `user: ADDRESS` of the connection or `--email ADDRESS`; or use a key pair",
+                ));
             }
         }
         Ok(())
