@@ -104,9 +104,11 @@ def get(project, dataset, name, *more):
     with database.cursor() as cur:
         (moment,) = cur.execute(
             f"SELECT max(epoch_ms(snapshot_time)) FROM ducklake_snapshots('{project}') s WHERE EXISTS ("
-            f"SELECT 1 FROM ducklake_table_info('{project}') t WHERE t.table_name = ? "
+            f'SELECT 1 FROM "__ducklake_metadata_{project}".ducklake_table t '
+            f'JOIN "__ducklake_metadata_{project}".ducklake_schema d USING (schema_id) '
+            "WHERE t.table_name = ? AND d.schema_name = ? "
             "AND list_contains(flatten(map_values(s.changes)), CAST(t.table_id AS VARCHAR)))",
-            [name],
+            [name, dataset],
         ).fetchone()
     return table.replace(lastModifiedTime=str(max(moment or 0, int(table.lastModifiedTime))))
 
