@@ -45,14 +45,12 @@ pub fn moved(
         return Move::Changed;
     }
     let newer = row.updated_at.is_some_and(|time| time > sent.at.0);
+    if !newer && rules.now.millis_since(sent.at) <= rules.sync.settle_lag_ms {
+        return Move::Stale;
+    }
     // The time may be that of our own write. A field that was cleared and shows just what stood there was not cleared;
     // that somebody typed the same again is far less likely, and nothing is lost by saying so.
-    match (sent.value.is_null(), newer) {
-        (false, true) => Move::Changed,
-        (_, false) if rules.now.millis_since(sent.at) <= rules.sync.settle_lag_ms => Move::Stale,
-        (true, _) => Move::CannotClear,
-        (false, false) => Move::Changed,
-    }
+    if sent.value.is_null() { Move::CannotClear } else { Move::Changed }
 }
 
 /// Whether the platform's row shows a field as it was before our own write: all that it shows may be old.
