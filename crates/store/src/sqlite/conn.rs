@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OpenFlags, ToSql, params_from_iter};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, params_from_iter};
 use tidegate_model::error::Result;
 use tidegate_model::ports::{LedgerEntry, LedgerRecord};
 use tidegate_model::record::{Key, RemoteId};
@@ -23,6 +23,8 @@ const STATEMENTS: usize = 160;
 const LOG_PAGES: u32 = 8_000;
 /// The log is cut to this size when it is started anew.
 const LOG_BYTES: u32 = 64 << 20;
+/// Until a switch to WAL that met another one is tried again.
+const SWITCH_WAIT: Duration = Duration::from_millis(10);
 
 /// What a connection is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,6 +40,21 @@ pub(crate) struct Conn {
     pub(super) old_flags: Arc<AtomicI64>,
 }
 
+/// Sets the file to WAL. Several that open a new file at once all want to switch it, and SQLite does not wait here: who
+/// would have to wait for another's lock while holding one is told "busy" at once, whatever the timeout says.
+fn use_log(db: &Connection, lock_wait: Duration) -> rusqlite::Result<()> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match db.execute_batch("PRAGMA journal_mode = WAL") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && waited < lock_wait => {
+                std::thread::sleep(SWITCH_WAIT);
+                waited += SWITCH_WAIT;
+            }
+            done => return done,
+        }
+    }
+}
+
 impl Conn {
     pub(crate) fn open(path: &Path, role: Role, lock_wait: Duration) -> Result<Self> {
         let open = || {
@@ -47,8 +64,9 @@ impl Conn {
             db.set_prepared_statement_cache_capacity(STATEMENTS);
             // FULL: a transaction is on disk when it returns, power loss or not.
             let cache_kb = if role == Role::Writer { 16_384 } else { 4_096 };
+            use_log(&db, lock_wait)?;
             db.execute_batch(&format!(
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -{cache_kb}; \
+                "PRAGMA synchronous = FULL; PRAGMA cache_size = -{cache_kb}; \
                  PRAGMA wal_autocheckpoint = {LOG_PAGES}; PRAGMA journal_size_limit = {LOG_BYTES};"
             ))?;
             let old_flags = Arc::new(AtomicI64::new(super::ledger::NO_ROW));

@@ -19,7 +19,8 @@ const MIGRATIONS: &[&str] = &[
 /// Brings a file to the newest form, in one transaction; refuses what is newer than this binary, or not ours.
 pub(crate) fn migrate(conn: &mut Conn) -> Result<()> {
     let newest = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    if version(conn)? == newest {
+    // In one look: another process may be bringing the same file forward.
+    if conn.transaction("BEGIN", |conn| version(conn))? == newest {
         return Ok(());
     }
     conn.transaction("BEGIN IMMEDIATE", |conn| {

@@ -55,9 +55,27 @@ async fn an_empty_file_is_brought_forward_once() {
     std::fs::write(place.file(), "").unwrap();
     let (first, second) = tokio::join!(place.open(), place.open());
     assert_eq!(first.store_id().await.unwrap(), second.store_id().await.unwrap());
+    the_newest_form(&place);
+}
+
+fn the_newest_form(place: &Place) {
     let db = Connection::open(place.file()).unwrap();
     let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
     assert_eq!(version, 5);
+}
+
+/// Locks of the switch to WAL and of the first migration meet in one round of many.
+#[tokio::test]
+async fn a_new_file_can_be_opened_by_several_at_once() {
+    for _ in 0..20 {
+        let place = Place::sqlite();
+        let opened = futures_util::future::join_all((0..6).map(|_| place.open())).await;
+        let first = opened[0].store_id().await.unwrap();
+        for other in &opened {
+            assert_eq!(other.store_id().await.unwrap(), first);
+        }
+        the_newest_form(&place);
+    }
 }
 
 #[tokio::test]

@@ -15,6 +15,8 @@ use crate::hub::cell::{CellRef, Grid};
 
 /// How long a locked file is waited for; the engine's calls end well after it.
 const BUSY_MS: u64 = 5_000;
+/// How long until a switch to WAL that met another one is tried again.
+const SWITCH_MS: u64 = 10;
 /// Statements kept prepared per connection: each model has a handful, loads and reads a few.
 const STATEMENTS_MAX: usize = 128;
 /// Pages of the log before it is written back: bulk loads write long logs, and a checkpoint every 4 MB slows them.
@@ -35,7 +37,7 @@ impl Sqlite {
         let fail = |e| failure::sqlite(path, e);
         let conn = Connection::open(path).map_err(fail)?;
         conn.busy_timeout(Duration::from_millis(BUSY_MS)).map_err(fail)?;
-        conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).map_err(fail)?;
+        use_log(&conn).map_err(fail)?;
         // What the hub has taken, the engine settles: it must survive a power cut.
         conn.pragma_update(None, "synchronous", "FULL").map_err(fail)?;
         conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(fail)?;
@@ -62,6 +64,21 @@ impl Sqlite {
             on_row(&SqliteRow(row))?;
         }
         Ok(())
+    }
+}
+
+/// Sets the file to WAL. Several that open a new file at once all want to switch it, and SQLite does not wait here: who
+/// would have to wait for another reader's lock while holding one is told "busy" at once, whatever the timeout says.
+fn use_log(conn: &Connection) -> rusqlite::Result<()> {
+    let mut waited = 0;
+    loop {
+        match conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())) {
+            Err(e) if e.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) && waited < BUSY_MS => {
+                std::thread::sleep(Duration::from_millis(SWITCH_MS));
+                waited += SWITCH_MS;
+            }
+            done => return done,
+        }
     }
 }
 
