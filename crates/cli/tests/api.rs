@@ -14,6 +14,9 @@ mod bench;
 mod crew;
 #[path = "api/exports.rs"]
 mod exports;
+#[cfg(feature = "failpoints")]
+#[path = "api/fallen.rs"]
+mod fallen;
 #[path = "api/files.rs"]
 mod files;
 #[path = "api/fleet.rs"]

@@ -70,6 +70,8 @@ pub(crate) struct Ctx {
     pub work: AtomicU64,
     /// Calls by which rows of the warehouse were looked up by key.
     pub lookups: AtomicU64,
+    /// Calls that write to the platform and have not come to an end; one that is dropped on its way stays counted.
+    pub under_way: Arc<AtomicU64>,
     /// The part of another process's run that is delivered under this context, and where it is kept.
     pub part: Option<(Arc<dyn Shards>, Shard)>,
     /// When the lease was last known to be ours, microseconds.
@@ -138,6 +140,7 @@ impl Ctx {
             resumed: AtomicBool::new(false),
             work: AtomicU64::new(0),
             lookups: AtomicU64::new(0),
+            under_way: Arc::default(),
             part: None,
             proved: AtomicI64::new(engine.env.now().0),
             rekeyed,
@@ -196,6 +199,14 @@ impl Ctx {
     /// What the platform permits for a run that writes so many records.
     pub fn limits(&self, records: u64) -> Limits {
         self.job.platform.limits(&self.sync.model, Some(records))
+    }
+
+    /// Counts a call that writes to the platform as under way until it has ended.
+    pub async fn counted<T>(&self, call: impl Future<Output = T>) -> T {
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        let ended = call.await;
+        self.under_way.fetch_sub(1, Ordering::Relaxed);
+        ended
     }
 
     /// Refuses to go on if another process has taken the sync over. Asked before each call that writes to a platform:

@@ -8,6 +8,7 @@ mod context;
 mod cursor;
 mod deliver;
 mod detect;
+mod fallen;
 mod folded;
 mod goes_on;
 mod history;
@@ -30,6 +31,8 @@ mod sink;
 mod sorted;
 mod spans;
 mod wanted;
+
+use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 use tidegate_model::error::{Error, ErrorKind, Result};
@@ -142,19 +145,23 @@ impl Engine {
         self.env.failpoint("run.started");
         let id = run.run.clone();
         let beat = std::pin::pin!(self.beat(lease, &id, options));
-        let done = {
-            let body = std::pin::pin!(async {
+        let mut under_way = Arc::default();
+        let (done, fell) = {
+            let body = Box::pin(fallen::caught(async {
                 let ctx = Ctx::open(self, job, options, lease.clone(), &id).await?;
+                under_way = Arc::clone(&ctx.under_way);
                 work.carry_out(&ctx, run).await
-            });
+            }));
             match select(body, beat).await {
-                Either::Left((done, _)) => done,
-                Either::Right((error, _)) => Err(error),
+                Either::Left((Some(done), _)) => (done, false),
+                Either::Left((None, _)) => (Err(fallen::error(&job.sync.name)), true),
+                Either::Right((error, _)) => (Err(error), false),
             }
         };
         self.env.failpoint("run.before_finish");
         let cancelled = matches!(&done, Err(error) if error.kind == ErrorKind::Cancelled);
-        run.status = run.books.status(done.is_err(), cancelled);
+        // What a fault of ours leaves in the middle says nothing of the books.
+        run.status = if fell { RunStatus::Failed } else { run.books.status(done.is_err(), cancelled) };
         run.error = done.as_ref().err().map(shown);
         run.finished_at = Some(self.env.now());
         // Of a connection that other syncs use meanwhile it is what they were billed, too.
@@ -165,6 +172,9 @@ impl Engine {
             self.memory.log(&id, run.finished_at.unwrap_or(run.started_at), &line).await?;
         }
         self.memory.put_run(lease, run).await?;
+        if fell {
+            self.await_cut_off(job, &id, &under_way).await?;
+        }
         Ok(done.unwrap_or_default())
     }
 

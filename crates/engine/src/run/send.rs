@@ -89,7 +89,7 @@ impl Line for Side<'_> {
                     fence: ctx.fence.clone(),
                     records,
                 };
-                let answers = ctx.job.platform.write(&ask, batch).await;
+                let answers = ctx.counted(ctx.job.platform.write(&ask, batch)).await;
                 place.leave(ctx).await?;
                 answers
             }

@@ -268,7 +268,7 @@ impl<'a> Work<'a> {
         match self.to {
             Target::Platform => {
                 let place = pace::enter(ctx, &ctx.limits(rows), rows).await?;
-                let loaded = ctx.job.platform.load(&ctx.sync.model, load, pages).await;
+                let loaded = ctx.counted(ctx.job.platform.load(&ctx.sync.model, load, pages)).await;
                 place.leave(ctx).await?;
                 loaded
             }
