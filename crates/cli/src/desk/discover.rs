@@ -2,12 +2,15 @@
 
 use serde_json::Value as Json;
 use tidegate_model::config::Side;
-use tidegate_model::ports::Place;
+use tidegate_model::ports::{Place, Scratch};
 use tidegate_model::schema::{ModelKind, ModelName, ModelSchema, Relation, RelationKind, RelationSchema, Source};
+use tidegate_model::sync::Condition;
 use tidegate_model::{Error, ErrorKind, Result};
+use tidegate_platforms::hub::Hub;
 use tidegate_server::desk::*;
 
 use super::{ProjectDesk, known, marks};
+use crate::workshop::Workshop;
 
 /// Entries of one place that are listed: more is a place to narrow down by name.
 const ENTRIES_MAX: usize = 5_000;
@@ -140,26 +143,37 @@ fn fields(model: &ModelSchema) -> Discovered {
 
 /// Records, events or rows of a platform that can be looked into.
 pub async fn records(desk: &ProjectDesk, connection: &str, ask: &RecordsAsk) -> Result<Page<Json>> {
+    let (hub, conditions) = looked_into(&desk.shop(), connection, ask)?;
+    let from: usize = marks::read(ask.after.as_deref())?.unwrap_or(0);
+    let limit = ask.limit() as usize;
+    if from > RECORDS_MAX {
+        return Err(Error::config(format!("only the first {RECORDS_MAX} records can be leafed through"))
+            .hint("narrow them with `where=FIELD=VALUE`, or take the file of all of them (`records.csv`)"));
+    }
+    let mut all = hub.list(&ask.model, &conditions, from + limit + 1).await?;
+    let more = all.len() > from + limit;
+    all.truncate(from + limit);
+    let items = all.split_off(from.min(all.len()));
+    let next = if more { Some(marks::text(&(from + limit))?) } else { None };
+    Ok(Page { items, next })
+}
+
+/// All of them, in scratch space.
+pub async fn all_records(desk: &ProjectDesk, connection: &str, ask: &RecordsAsk) -> Result<Box<dyn Scratch>> {
     let shop = desk.shop();
+    let (hub, conditions) = looked_into(&shop, connection, ask)?;
+    hub.spool(&ask.model, &conditions, shop.engine.env.scratch()?).await
+}
+
+/// The hub that is looked into, and which records of it.
+fn looked_into(shop: &Workshop, connection: &str, ask: &RecordsAsk) -> Result<(Hub, Vec<Condition>)> {
     let found = known(shop.connection(connection))?;
     if !crate::cmd::hub::hubs(&shop.project).contains(&found.name) {
         return Err(Error::config(format!("{connection} ({}) cannot be looked into record by record", found.kind))
             .hint("only the embedded hub can; the other side has its own pages"));
     }
     let words: Vec<String> = ask.filter.iter().filter(|text| !text.is_empty()).cloned().collect();
-    let conditions = crate::cmd::hub::conditions(&words)?;
-    let from: usize = marks::read(ask.after.as_deref())?.unwrap_or(0);
-    let limit = ask.limit() as usize;
-    if from > RECORDS_MAX {
-        return Err(Error::config(format!("only the first {RECORDS_MAX} records can be leafed through"))
-            .hint("narrow them with `where=FIELD=VALUE`"));
-    }
-    let mut all = shop.hub(connection)?.list(&ask.model, &conditions, from + limit + 1).await?;
-    let more = all.len() > from + limit;
-    all.truncate(from + limit);
-    let items = all.split_off(from.min(all.len()));
-    let next = if more { Some(marks::text(&(from + limit))?) } else { None };
-    Ok(Page { items, next })
+    Ok((shop.hub(connection)?, crate::cmd::hub::conditions(&words)?))
 }
 
 /// The last days of a series.

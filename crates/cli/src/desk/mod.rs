@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use tidegate_model::ports::Scratch;
 use tidegate_model::secret::Secret;
 use tidegate_model::{Error, ErrorKind, Instant, Result};
 use tidegate_server::Outlook;
@@ -181,6 +182,9 @@ impl Desk for ProjectDesk {
     }
     async fn records(&self, connection: &str, ask: &RecordsAsk) -> Result<Page<serde_json::Value>> {
         discover::records(self, connection, ask).await
+    }
+    async fn all_records(&self, connection: &str, ask: &RecordsAsk) -> Result<Box<dyn Scratch>> {
+        discover::all_records(self, connection, ask).await
     }
 
     async fn usage(&self, connection: &str, series: &str, days: u32) -> Result<Vec<UsageAnswer>> {

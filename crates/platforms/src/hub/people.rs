@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json};
 use tidegate_model::change::{Action, Change, FieldReject, Outcome};
-use tidegate_model::ports::WriteAsk;
+use tidegate_model::ports::{Scratch, WriteAsk};
 use tidegate_model::record::{Fields, Key, RemoteId};
 use tidegate_model::schema::ModelName;
 use tidegate_model::span::{Fence, OpId};
@@ -29,6 +29,23 @@ impl Hub {
             let records = matches!(kind(&model)?, Model::Records);
             let source = source(session, &model)?;
             list(session, ids, &source, &filter, limit, records)
+        })
+        .await
+    }
+
+    /// The same without a limit, as JSON texts into scratch space, rewound: all as they stood at one moment, and however
+    /// many they are, no more than one is held in memory.
+    pub async fn spool(&self, model: &str, filter: &[Condition], into: Box<dyn Scratch>) -> Result<Box<dyn Scratch>> {
+        let (model, filter, mut into) = (ModelName(model.to_owned()), filter.to_vec(), into);
+        self.look(move |session, ids| {
+            let records = matches!(kind(&model)?, Model::Records);
+            let source = source(session, &model)?;
+            each(session, ids, &source, &filter, None, records, &mut |record| {
+                let text = serde_json::to_vec(&record);
+                into.push(&text.map_err(|error| Error::internal("a record has no text").cause(error))?)
+            })?;
+            into.rewind()?;
+            Ok(into)
         })
         .await
     }
@@ -233,23 +250,37 @@ fn list(
     limit: usize,
     records: bool,
 ) -> Result<Vec<Json>> {
+    let mut out = Vec::new();
+    each(session, ids, source, filter, Some(limit), records, &mut |record| {
+        out.push(record);
+        Ok(())
+    })?;
+    Ok(out)
+}
+
+/// Calls back for each of the records, as they are read.
+fn each(
+    session: &mut dyn Session,
+    ids: Ids,
+    source: &Source,
+    filter: &[Condition],
+    limit: Option<usize>,
+    records: bool,
+    on: &mut dyn FnMut(Json) -> Result<()>,
+) -> Result<()> {
     let mut select = Select::default();
     let dialect = session.dialect();
     source.attrs.iter().for_each(|attr| drop(select.pick(dialect, attr, &attr.field.schema.name)));
     if source.attrs.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
     select.filter(session, ids, source, filter)?;
     let by = source.attr("externalId").filter(|_| records).unwrap_or(&source.remote);
     let then = if records { ", t.id" } else { "" };
-    let sql = format!("{}{}{then} LIMIT {limit}", select.sql(source), order(dialect, by));
+    let limit = limit.map(|limit| format!(" LIMIT {limit}")).unwrap_or_default();
+    let sql = format!("{}{}{then}{limit}", select.sql(source), order(dialect, by));
     let params: Vec<CellRef<'_>> = select.params.iter().map(Cell::as_ref).collect();
-    let mut out = Vec::new();
-    session.query(&sql, &params, &mut |row| {
-        out.push(object(ids, source, row, records)?);
-        Ok(())
-    })?;
-    Ok(out)
+    session.query(&sql, &params, &mut |row| on(object(ids, source, row, records)?))
 }
 
 /// A row as an object: fields without value are left out, a record's own fields stand under `custom`.

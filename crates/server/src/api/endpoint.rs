@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION};
 use axum::http::request::Parts;
@@ -44,8 +45,8 @@ impl Noted for Nothing {}
 pub(crate) struct Download {
     /// Its name, without the ending; what a header cannot carry is left out.
     pub(crate) name: String,
-    /// What is in it.
-    pub(crate) bytes: Vec<u8>,
+    /// What is in it, as it is made.
+    pub(crate) body: Body,
 }
 
 /// One call as its handler gets it.
@@ -312,7 +313,7 @@ fn given(spec: Spec, file: Download) -> Response {
     let name: String = file.name.chars().map(safe).collect();
     let ending = spec.path.rsplit('.').next().unwrap_or_default();
     let kept = HeaderValue::from_str(&format!("attachment; filename=\"{name}.{ending}\""));
-    let mut answer = file.bytes.into_response();
+    let mut answer = file.body.into_response();
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(spec.file.unwrap_or("application/octet-stream")));
     headers.insert(CONTENT_DISPOSITION, kept.unwrap_or(HeaderValue::from_static("attachment")));

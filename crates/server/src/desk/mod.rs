@@ -16,6 +16,7 @@ pub use connection::*;
 pub use draft::*;
 pub use sync::*;
 use tidegate_model::Result;
+use tidegate_model::ports::Scratch;
 use tidegate_model::secret::Secret;
 
 /// An open project. Errors are for people; what is named and not there is `NotFound`. Nothing here asks who calls:
@@ -86,6 +87,8 @@ pub trait Desk: Send + Sync {
     async fn connection_automation(&self, connection: &str, on: Option<bool>) -> Result<()>;
     /// Records, events or rows of a platform that can be looked into.
     async fn records(&self, connection: &str, ask: &RecordsAsk) -> Result<Page<serde_json::Value>>;
+    /// All of them as they stand at one moment, whatever `limit` and `after` say: a JSON text each, in scratch space.
+    async fn all_records(&self, connection: &str, ask: &RecordsAsk) -> Result<Box<dyn Scratch>>;
 
     /// The last days on which a series of a platform has entries, oldest first; none where nobody knows.
     async fn usage(&self, connection: &str, series: &str, days: u32) -> Result<Vec<UsageAnswer>>;

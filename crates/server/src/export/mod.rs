@@ -2,68 +2,71 @@
 
 pub(crate) mod parquet;
 
-use serde::Serialize;
+mod records;
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use axum::body::Body;
+use futures_util::stream::try_unfold;
+pub(crate) use records::Records;
 use serde_json::Value as Json;
 use tidegate_model::{Error, Result};
 
-use crate::desk::{ConflictsAsk, Desk, PAGE_MAX, RecordsAsk};
+use crate::desk::{ConflictsAsk, Desk, PAGE_MAX};
 
-/// Records in a file: what a spreadsheet opens at all.
-pub(crate) const EXPORTED_MAX: usize = 100_000;
-
-/// All records that are asked for, the first 100,000.
-pub(crate) async fn records(desk: &dyn Desk, connection: &str, ask: &RecordsAsk) -> Result<Vec<Json>> {
-    let (mut out, mut after) = (Vec::new(), None);
-    while out.len() < EXPORTED_MAX {
-        let ask = RecordsAsk { limit: Some(PAGE_MAX), after, ..ask.clone() };
-        let page = desk.records(connection, &ask).await?;
-        out.extend(page.items);
-        after = page.next;
-        if after.is_none() {
-            break;
+/// All conflicts that are asked for, as CSV, page by page as they are taken.
+pub(crate) async fn conflicts(desk: Arc<dyn Desk>, names: &'static [&'static str], ask: ConflictsAsk) -> Result<Body> {
+    let ask = ConflictsAsk { limit: Some(PAGE_MAX), after: None, ..ask };
+    // The first page is read before the answer begins, so that a refusal is one.
+    let first = conflict_rows(&*desk, names, &ask).await?;
+    let ready = VecDeque::from([head(names), first.0]);
+    let rest = try_unfold((desk, ask, ready, first.1), move |(desk, mut ask, mut ready, next)| async move {
+        if let Some(text) = ready.pop_front() {
+            return Ok::<_, Error>(Some((text, (desk, ask, ready, next))));
         }
-    }
-    Ok(out)
+        let Some(next) = next else { return Ok(None) };
+        ask.after = Some(next);
+        let (text, next) = conflict_rows(&*desk, names, &ask).await?;
+        Ok(Some((text, (desk, ask, ready, next))))
+    });
+    Ok(Body::from_stream(rest))
 }
 
-/// All conflicts that are asked for, the first 100,000.
-pub(crate) async fn conflicts(desk: &dyn Desk, ask: &ConflictsAsk) -> Result<Vec<Json>> {
-    let (mut out, mut after) = (Vec::new(), None);
-    while out.len() < EXPORTED_MAX {
-        let ask = ConflictsAsk { limit: Some(PAGE_MAX), after, ..ask.clone() };
-        let page = desk.conflicts(&ask).await?;
-        for conflict in page.items {
-            out.push(json_of(&conflict)?);
-        }
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
+async fn conflict_rows(desk: &dyn Desk, names: &[&str], ask: &ConflictsAsk) -> Result<(String, Option<String>)> {
+    let page = desk.conflicts(ask).await?;
+    let mut text = String::new();
+    for conflict in &page.items {
+        let row = serde_json::to_value(conflict);
+        text += &line(names, &row.map_err(|error| Error::internal("a row cannot be written").cause(error))?);
     }
-    Ok(out)
-}
-
-fn json_of<T: Serialize>(value: &T) -> Result<Json> {
-    serde_json::to_value(value).map_err(|error| Error::internal("a row cannot be written").cause(error))
+    Ok((text, page.next))
 }
 
 /// The names of all entries, those of `custom` below it, in the order in which they come first.
 pub(crate) fn columns(records: &[Json]) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
-    let mut add = |name: String| {
-        if !out.contains(&name) {
-            out.push(name);
-        }
-    };
     for record in records {
-        for (name, of) in record.as_object().into_iter().flatten() {
-            match of.as_object() {
-                Some(custom) if name == "custom" => custom.keys().for_each(|key| add(format!("custom.{key}"))),
-                _ => add(name.clone()),
+        entries(record, &mut |name, _| {
+            if !out.iter().any(|known| *known == name) {
+                out.push(name.into_owned());
             }
-        }
+        });
     }
     out
+}
+
+/// All entries of a record with their names, those of `custom` below it.
+fn entries<'r>(record: &'r Json, on: &mut dyn FnMut(Cow<'r, str>, &'r Json)) {
+    for (name, of) in record.as_object().into_iter().flatten() {
+        match of.as_object() {
+            Some(custom) if name == "custom" => {
+                custom.iter().for_each(|(key, of)| on(format!("custom.{key}").into(), of));
+            }
+            _ => on(name.into(), of),
+        }
+    }
 }
 
 /// An entry of a record by its name; nothing where there is none.
@@ -75,14 +78,14 @@ pub(crate) fn cell<'r>(record: &'r Json, name: &str) -> &'r Json {
     found.unwrap_or(&Json::Null)
 }
 
-/// Rows as CSV, with a heading.
-pub(crate) fn csv(names: &[String], rows: &[Json]) -> String {
-    let line = |cells: Vec<String>| cells.join(",") + "\r\n";
-    let mut out = line(names.iter().map(|name| csv_cell(name)).collect());
-    for row in rows {
-        out.push_str(&line(names.iter().map(|name| csv_cell(&text(cell(row, name)))).collect()));
-    }
-    out
+/// The first line of CSV.
+fn head(names: &[impl AsRef<str>]) -> String {
+    names.iter().map(|name| csv_cell(name.as_ref())).collect::<Vec<_>>().join(",") + "\r\n"
+}
+
+/// A record as a line of CSV.
+fn line(names: &[impl AsRef<str>], record: &Json) -> String {
+    names.iter().map(|name| csv_cell(&text(cell(record, name.as_ref())))).collect::<Vec<_>>().join(",") + "\r\n"
 }
 
 /// A value as plain text; nothing is an empty one.
@@ -113,7 +116,9 @@ mod tests {
         let records =
             [json!({ "name": "=cmd()", "custom": { "ARR": "12.50" } }), json!({ "name": "A, \"B\"", "n": -5 })];
         let wanted = "custom.ARR,name,n\r\n12.50,\"'=cmd()\",\r\n,\"A, \"\"B\"\"\",-5\r\n";
-        assert_eq!(csv(&columns(&records), &records), wanted);
+        let names = columns(&records);
+        let lines: String = records.iter().map(|record| line(&names, record)).collect();
+        assert_eq!(head(&names) + &lines, wanted);
     }
 
     #[test]

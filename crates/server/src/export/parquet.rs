@@ -1,4 +1,4 @@
-//! Records as a Parquet file: one row group, one page a column, plain and without compression. That is the part of the
+//! Records as a Parquet file: groups of rows, one page a column in each, plain and without compression. That is the part of the
 //! format that every reader knows; a library for all of it brings a dozen more and minutes of build for one button.
 
 use serde_json::Value as Json;
@@ -7,7 +7,7 @@ const MAGIC: &[u8; 4] = b"PAR1";
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Boolean,
     Integer,
     Real,
@@ -15,25 +15,22 @@ enum Kind {
 }
 
 impl Kind {
-    /// The narrowest that takes all values; what is mixed is text.
-    fn of<'v>(values: impl Iterator<Item = &'v Json>) -> Self {
-        let mut kind = None;
-        for value in values.filter(|value| !value.is_null()) {
-            let own = match value {
-                Json::Bool(_) => Self::Boolean,
-                Json::Number(number) if number.as_i64().is_some() => Self::Integer,
-                // More digits than a double holds stay digits.
-                Json::Number(number) if number.to_string().len() <= 15 => Self::Real,
-                _ => Self::Text,
-            };
-            kind = match (kind, own) {
-                (None, own) => Some(own),
-                (Some(Self::Integer), Self::Real) | (Some(Self::Real), Self::Integer) => Some(Self::Real),
-                (Some(known), own) if known == own => Some(known),
-                _ => Some(Self::Text),
-            };
-        }
-        kind.unwrap_or(Self::Text)
+    /// The narrowest that takes a value and what came before it; what is mixed is text. Nothing: no value came yet.
+    pub(crate) fn with(known: Option<Self>, value: &Json) -> Option<Self> {
+        let own = match value {
+            Json::Null => return known,
+            Json::Bool(_) => Self::Boolean,
+            Json::Number(number) if number.as_i64().is_some() => Self::Integer,
+            // More digits than a double holds stay digits.
+            Json::Number(number) if number.to_string().len() <= 15 => Self::Real,
+            _ => Self::Text,
+        };
+        Some(match (known, own) {
+            (None, own) => own,
+            (Some(Self::Integer), Self::Real) | (Some(Self::Real), Self::Integer) => Self::Real,
+            (Some(known), own) if known == own => known,
+            _ => Self::Text,
+        })
     }
     /// The format's number of the physical type.
     fn number(self) -> i64 {
@@ -46,29 +43,57 @@ impl Kind {
     }
 }
 
-/// A file with these columns; a value that a record lacks is null.
-pub(crate) fn file<'r>(names: &[String], records: &'r [Json], cell: impl Fn(&'r Json, &str) -> &'r Json) -> Vec<u8> {
-    let mut out = MAGIC.to_vec();
-    let mut columns = Vec::new();
-    for name in names {
-        let values: Vec<&Json> = records.iter().map(|record| cell(record, name)).collect();
-        let kind = Kind::of(values.iter().copied());
-        let at = out.len();
-        out.extend(page(kind, &values));
-        columns.push(Column { name, kind, at, bytes: out.len() - at });
-    }
-    let footer = footer(&columns, records.len());
-    out.extend(&footer);
-    out.extend(u32::try_from(footer.len()).unwrap_or(u32::MAX).to_le_bytes());
-    out.extend(MAGIC);
-    out
+/// A column of the file.
+#[derive(Debug)]
+pub(crate) struct Column {
+    /// Its name.
+    pub(crate) name: String,
+    /// What it holds in all records.
+    pub(crate) kind: Kind,
 }
 
-struct Column<'n> {
-    name: &'n str,
-    kind: Kind,
+/// A file that is written group by group; a value that a record lacks is null.
+pub(crate) struct File {
+    columns: Vec<Column>,
+    groups: Vec<Group>,
+    /// Where the next byte stands.
     at: usize,
-    bytes: usize,
+}
+
+/// Rows that stand together.
+struct Group {
+    rows: usize,
+    /// Where each column's page begins, and its bytes.
+    pages: Vec<(usize, usize)>,
+}
+
+impl File {
+    /// A file with these columns, and how it begins.
+    pub(crate) fn new(columns: Vec<Column>) -> (Self, Vec<u8>) {
+        (Self { columns, groups: Vec::new(), at: MAGIC.len() }, MAGIC.to_vec())
+    }
+
+    /// The bytes of some more rows.
+    pub(crate) fn group<'r>(&mut self, records: &'r [Json], cell: impl Fn(&'r Json, &str) -> &'r Json) -> Vec<u8> {
+        let (mut out, mut pages) = (Vec::new(), Vec::with_capacity(self.columns.len()));
+        for column in &self.columns {
+            let values: Vec<&Json> = records.iter().map(|record| cell(record, &column.name)).collect();
+            let page = page(column.kind, &values);
+            pages.push((self.at + out.len(), page.len()));
+            out.extend(page);
+        }
+        self.at += out.len();
+        self.groups.push(Group { rows: records.len(), pages });
+        out
+    }
+
+    /// How it ends.
+    pub(crate) fn end(self) -> Vec<u8> {
+        let mut out = footer(&self.columns, &self.groups);
+        out.extend(u32::try_from(out.len()).unwrap_or(u32::MAX).to_le_bytes());
+        out.extend(MAGIC);
+        out
+    }
 }
 
 fn number(of: usize) -> i64 {
@@ -131,7 +156,7 @@ fn plain(kind: Kind, values: &[&Json]) -> Vec<u8> {
     out
 }
 
-fn footer(columns: &[Column<'_>], rows: usize) -> Vec<u8> {
+fn footer(columns: &[Column], groups: &[Group]) -> Vec<u8> {
     let mut out = Thrift::default();
     out.int(1, I32, 1);
     out.list(2, STRUCT, columns.len() + 1);
@@ -143,45 +168,43 @@ fn footer(columns: &[Column<'_>], rows: usize) -> Vec<u8> {
         out.enter();
         out.int(1, I32, column.kind.number());
         out.int(3, I32, 1);
-        out.text(4, column.name);
+        out.text(4, &column.name);
         if column.kind == Kind::Text {
             out.int(6, I32, 0);
         }
         out.end();
     }
-    out.int(3, I64, number(rows));
-    out.list(4, STRUCT, usize::from(rows > 0));
-    if rows > 0 {
-        row_group(&mut out, columns, rows);
-    }
+    out.int(3, I64, number(groups.iter().map(|group| group.rows).sum()));
+    out.list(4, STRUCT, groups.len());
+    groups.iter().for_each(|group| row_group(&mut out, columns, group));
     out.text(6, "tidegate");
     out.end();
     out.out
 }
 
-fn row_group(out: &mut Thrift, columns: &[Column<'_>], rows: usize) {
+fn row_group(out: &mut Thrift, columns: &[Column], group: &Group) {
     out.enter();
     out.list(1, STRUCT, columns.len());
-    for column in columns {
+    for (column, (at, bytes)) in columns.iter().zip(&group.pages) {
         out.enter();
-        out.int(2, I64, number(column.at));
+        out.int(2, I64, number(*at));
         out.begin(3);
         out.int(1, I32, column.kind.number());
         out.list(2, I32, 2);
         out.bare(0);
         out.bare(3);
         out.list(3, BINARY, 1);
-        out.bare_text(column.name);
+        out.bare_text(&column.name);
         out.int(4, I32, 0);
-        out.int(5, I64, number(rows));
-        out.int(6, I64, number(column.bytes));
-        out.int(7, I64, number(column.bytes));
-        out.int(9, I64, number(column.at));
+        out.int(5, I64, number(group.rows));
+        out.int(6, I64, number(*bytes));
+        out.int(7, I64, number(*bytes));
+        out.int(9, I64, number(*at));
         out.end();
         out.end();
     }
-    out.int(2, I64, number(columns.iter().map(|column| column.bytes).sum()));
-    out.int(3, I64, number(rows));
+    out.int(2, I64, number(group.pages.iter().map(|(_, bytes)| bytes).sum()));
+    out.int(3, I64, number(group.rows));
     out.end();
 }
 
@@ -268,12 +291,12 @@ mod tests {
 
     #[test]
     fn columns_take_the_narrowest_kind() {
-        let kind = |values: &[Json]| Kind::of(values.iter());
-        assert_eq!(kind(&[json!(1), Json::Null, json!(-5)]), Kind::Integer);
-        assert_eq!(kind(&[json!(1), json!(2.5)]), Kind::Real);
-        assert_eq!(kind(&[json!(true), json!(false)]), Kind::Boolean);
-        assert_eq!(kind(&[json!(true), json!(1)]), Kind::Text);
-        assert_eq!(kind(&[Json::Null]), Kind::Text);
+        let kind = |values: &[Json]| values.iter().fold(None, Kind::with);
+        assert_eq!(kind(&[json!(1), Json::Null, json!(-5)]), Some(Kind::Integer));
+        assert_eq!(kind(&[json!(1), json!(2.5)]), Some(Kind::Real));
+        assert_eq!(kind(&[json!(true), json!(false)]), Some(Kind::Boolean));
+        assert_eq!(kind(&[json!(true), json!(1)]), Some(Kind::Text));
+        assert_eq!(kind(&[Json::Null]), None);
     }
 
     #[test]

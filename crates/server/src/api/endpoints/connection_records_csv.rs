@@ -9,12 +9,11 @@ pub(super) fn endpoint() -> Endpoint {
         "/connections/{connection}/records.csv",
         Scope::Read,
         "records_csv",
-        "Records, events or rows of a platform as CSV, the first 100,000; formulas stay text",
+        "Records, events or rows of a platform as CSV, all of them; formulas stay text",
     )
     .csv()
     .gives(|call: Call<OfConnection, RecordsAsk, Nothing>| async move {
-        let records = export::records(call.desk(), &call.path.connection, &call.query).await?;
-        let bytes = export::csv(&export::columns(&records), &records).into_bytes();
-        Ok(Download { name: call.query.model, bytes })
+        let records = export::Records::read(call.desk(), &call.path.connection, &call.query).await?;
+        Ok(Download { name: call.query.model, body: records.csv() })
     })
 }

@@ -9,17 +9,11 @@ pub(super) fn endpoint() -> Endpoint {
         "/connections/{connection}/records.parquet",
         Scope::Read,
         "records_parquet",
-        "Records, events or rows of a platform as Parquet, the first 100,000",
+        "Records, events or rows of a platform as Parquet, all of them",
     )
     .parquet()
     .gives(|call: Call<OfConnection, RecordsAsk, Nothing>| async move {
-        let records = export::records(call.desk(), &call.path.connection, &call.query).await?;
-        let mut names = export::columns(&records);
-        if names.is_empty() {
-            // A file without columns is none.
-            names.push("_id".to_owned());
-        }
-        let bytes = export::parquet::file(&names, &records, export::cell);
-        Ok(Download { name: call.query.model, bytes })
+        let records = export::Records::read(call.desk(), &call.path.connection, &call.query).await?;
+        Ok(Download { name: call.query.model, body: records.parquet() })
     })
 }
