@@ -3,7 +3,7 @@
 #   docker build --platform linux/amd64 -t REGISTRY/DATABASE/SCHEMA/REPOSITORY/tidegate:VERSION .
 #
 # The binary is linked statically, with zones and roots of trust compiled in: the image holds nothing else.
-FROM docker.io/library/rust:1.90-bookworm AS build
+FROM docker.io/library/rust:1.91-bookworm AS build
 WORKDIR /src
 COPY . .
 RUN scripts/static_job build /tidegate

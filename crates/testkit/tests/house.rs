@@ -3,6 +3,8 @@
 //! A rule returns every violation as `file:line: what, and what to do`; a test lists them all at once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "house/compiler.rs"]
+mod compiler;
 #[path = "house/edges.rs"]
 mod edges;
 #[path = "house/leftovers.rs"]

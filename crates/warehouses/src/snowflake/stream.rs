@@ -2,7 +2,7 @@
 //! row that the server promised has come, or the read has failed.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow_buffer::Buffer;
 use arrow_ipc::reader::StreamDecoder;
@@ -11,17 +11,21 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tidegate_model::page::{Page, PageStream, Pages};
 use tidegate_model::{Error, ErrorKind, Result};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::decode::{Wanted, page, schema};
 use super::text;
-use super::wire::{Addresses, Answer, Format, Part, inflate_pieces};
+use super::wire::{Addresses, Answer, Format, Part, Rooms};
 use crate::builder::PageMaker;
 use crate::cut::cut;
 
 /// Parts on their way at once: enough to hide the way to the storage and to keep a few cores decoding.
 const AHEAD_PARTS_MAX: usize = 4;
+/// Of them, those that may be inflated before their turn comes: more than there are cores would only fill memory, and
+/// memory that was never used before costs as much as decoding into it.
+static INFLATED_AHEAD_MAX: LazyLock<usize> =
+    LazyLock::new(|| std::thread::available_parallelism().map_or(2, Into::into));
 /// Inflated bytes of parts that are on their way or wait: a slow consumer holds no more. A part that is larger than
 /// all of it goes alone.
 const AHEAD_KB_MAX: u32 = 32 << 10;
@@ -31,6 +35,7 @@ struct Plan {
     columns: Vec<Wanted>,
     schema: SchemaRef,
     format: Format,
+    rooms: Rooms,
     page_rows: usize,
     doing: String,
     query_id: String,
@@ -60,6 +65,7 @@ pub(super) fn pages(answer: Answer, columns: Vec<Wanted>, page_rows: usize, doin
         schema: schema(&columns),
         columns,
         format: answer.format,
+        rooms: Rooms::default(),
         page_rows: page_rows.max(1),
         doing: doing.to_owned(),
         query_id: answer.query_id,
@@ -78,6 +84,8 @@ pub(super) fn pages(answer: Answer, columns: Vec<Wanted>, page_rows: usize, doin
 /// A part that is being fetched and decoded. Dropped, that ends.
 struct Coming {
     task: JoinHandle<Result<Vec<Page>>>,
+    /// Told once it may be inflated.
+    turn: Option<oneshot::Sender<()>>,
     _budget: OwnedSemaphorePermit,
     rows: Option<u64>,
 }
@@ -106,6 +114,10 @@ async fn deliver(
             let Ok(permit) = budget.clone().try_acquire_many_owned(kb) else { break };
             coming.push_back(fetch(plan, &rest, next, permit));
             next += 1;
+        }
+        for turn in coming.iter_mut().take(*INFLATED_AHEAD_MAX).filter_map(|part| part.turn.take()) {
+            // A part that failed meanwhile says so when its pages are asked for.
+            let _failed = turn.send(());
         }
         // Held until its pages are taken: they are what the budget is about.
         let mut part = None;
@@ -138,11 +150,14 @@ async fn deliver(
 fn fetch(plan: &Arc<Plan>, rest: &Arc<Addresses>, at: usize, budget: OwnedSemaphorePermit) -> Coming {
     let (plan, rest) = (plan.clone(), rest.clone());
     let (rows, size) = (rest.rows(at), rest.size(at));
+    let (turn, called) = oneshot::channel();
     let task = tokio::spawn(async move {
         let body = rest.fetch(at).await?;
+        // Nobody calls once nobody reads any more: this task is then about to be dropped.
+        let _given_up = called.await;
         blocking(&plan, move |plan| plan.part(body, size)).await
     });
-    Coming { task, _budget: budget, rows }
+    Coming { task, turn: Some(turn), _budget: budget, rows }
 }
 
 /// Inflating and decoding take milliseconds of work: they must not hold up what waits for the network.
@@ -180,18 +195,18 @@ impl Plan {
     fn first(&self, part: Part) -> Result<Vec<Page>> {
         match part {
             Part::Arrow(bytes) if bytes.is_empty() => Ok(Vec::new()),
-            Part::Arrow(bytes) => self.arrow(bytes),
+            Part::Arrow(bytes) => self.arrow(Buffer::from_vec(bytes)),
             Part::Json(rows) => self.json(&rows),
         }
     }
 
     fn part(&self, body: Vec<Bytes>, size: usize) -> Result<Vec<Page>> {
-        let inflated = inflate_pieces(body, size).map_err(|_| self.damaged("a part of the result came damaged"))?;
+        let inflated = self.rooms.inflate(body, size).map_err(|_| self.damaged("a part of the result came damaged"))?;
         match self.format {
-            Format::Arrow => self.arrow(inflated),
+            Format::Arrow => self.arrow(Bytes::from_owner(inflated).into()),
             Format::Json => {
                 // The rows of a part stand side by side without the brackets around them.
-                let text = [b"[", inflated.trim_ascii(), b"]"].concat();
+                let text = [b"[", inflated.as_ref().trim_ascii(), b"]"].concat();
                 let rows: Vec<Vec<Option<String>>> =
                     serde_json::from_slice(&text).map_err(|_| self.damaged("a part of the result is no JSON"))?;
                 self.json(&rows)
@@ -199,14 +214,13 @@ impl Plan {
         }
     }
 
-    fn arrow(&self, bytes: Vec<u8>) -> Result<Vec<Page>> {
+    fn arrow(&self, mut buffer: Buffer) -> Result<Vec<Page>> {
         let broken = |error: arrow_schema::ArrowError| {
             let damaged = self.damaged("a part of the result is no Arrow stream");
             let below = damaged.cause.clone().unwrap_or_default();
             damaged.cause(format!("{error}, {below}"))
         };
         // The arrays that are decoded point into these bytes; only what has to be converted is copied.
-        let mut buffer = Buffer::from_vec(bytes);
         let mut decoder = StreamDecoder::new();
         let mut pages = Vec::new();
         while !buffer.is_empty() {

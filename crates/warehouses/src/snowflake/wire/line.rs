@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use tidegate_model::secret::Secret;
 use tidegate_model::{Error, ErrorKind, Result};
 
-use super::chunks::inflate;
+use super::inflate::inflate;
 use super::reply::Reply;
 
 /// How long a request is repeated.

@@ -9,6 +9,7 @@
 
 mod auth;
 mod chunks;
+mod inflate;
 mod jwt;
 mod line;
 mod place;
@@ -20,7 +21,8 @@ mod sigv4;
 mod upload;
 
 pub(super) use auth::{Credentials, TokenKind};
-pub(super) use chunks::{Addresses, inflate_pieces};
+pub(super) use chunks::Addresses;
+pub(super) use inflate::Rooms;
 pub(super) use jwt::KeyPair;
 pub(super) use line::{Line, Patience};
 pub(super) use query::{Answer, Bind, Format, Part, Statement};
