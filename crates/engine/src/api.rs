@@ -39,6 +39,14 @@ pub struct Job {
     pub quota: Quota,
 }
 
+impl Job {
+    /// The same job, whose warehouse counts by itself what it is billed.
+    #[must_use]
+    pub(crate) fn metered(&self) -> Self {
+        Self { warehouse: self.warehouse.metered().unwrap_or_else(|| Arc::clone(&self.warehouse)), ..self.clone() }
+    }
+}
+
 /// Limits of one remote account, shared by every sync and worker (drawn from the store in one-second blocks).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Quota {

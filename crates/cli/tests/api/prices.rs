@@ -9,6 +9,17 @@ use super::server::Server;
 /// Each table that a query names is 10 MB to the emulator, as BigQuery's least charge is.
 const TABLE: u64 = 10 << 20;
 
+const REVENUE: &str = "\
+version: 1
+warehouse: { connection: lake, relation: revenue }
+platform:  { connection: crm, model: \"dataset:revenue\" }
+direction: to_platform
+key: { warehouse: invoice_id }
+changes: full
+write: upsert
+fields: all
+";
+
 #[track_caller]
 fn costs(plan: &Value, read: u64, plan_itself: u64) {
     assert_eq!((&plan["bytes_to_read"], &plan["bytes_billed"]), (&json!(read), &json!(plan_itself)), "{plan}");
@@ -55,4 +66,37 @@ fn plans_on_bigquery_have_their_price_in_the_api_and_on_their_pages() {
     assert!(page.contains("bytes billed"), "{page}");
     server.post("/api/v1/syncs/usage/run", &json!({})).expect(200);
     assert_eq!(server.run_ended("usage", 0)["bytes_billed"], 2 * TABLE);
+}
+
+/// Two syncs at once on one connection: each is told what it was billed itself.
+#[test]
+fn runs_at_the_same_time_on_bigquery_are_each_told_what_they_were_billed() {
+    let (bench, lake) = (Bench::new(), Lake::new("meters"));
+    bench.write("connections/lake.yaml", &lake.connection());
+    lake.sql("CREATE TABLE companies (company_id STRING, name STRING, phase STRING, arr NUMERIC(12, 2))");
+    lake.sql("INSERT INTO companies VALUES ('C1', 'Acme', NULL, 1)");
+    lake.sql("CREATE TABLE revenue (invoice_id STRING, amount NUMERIC(12, 2))");
+    lake.sql("INSERT INTO revenue VALUES ('R1', 12.50)");
+    bench.write("syncs/companies.yaml", &COMPANIES.replace("direction: both", "direction: to_platform"));
+    bench.write("syncs/revenue.yaml", REVENUE);
+    let server = Server::serve(&bench);
+    let mut together = 0;
+    for round in 0..20 {
+        for sync in ["companies", "revenue"] {
+            server.post(&format!("/api/v1/syncs/{sync}/run"), &json!({ "full": true })).expect(200);
+        }
+        let runs = ["companies", "revenue"].map(|sync| server.run_ended(sync, round));
+        for run in &runs {
+            assert_eq!(run["bytes_billed"], TABLE, "{runs:?}");
+        }
+        let at = |run: &Value, what: &str| run[what].as_str().expect("a time").to_owned();
+        let [one, other] = &runs;
+        let apart =
+            at(one, "finished_at") <= at(other, "started_at") || at(other, "finished_at") <= at(one, "started_at");
+        together += usize::from(!apart);
+        if together == 3 {
+            return;
+        }
+    }
+    panic!("the two did not run at the same time");
 }

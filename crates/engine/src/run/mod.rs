@@ -86,6 +86,8 @@ impl Engine {
     ) -> Result<(RunRecord, W::Made)> {
         let lease = self.claim(job).await?;
         let mut run = self.new_run(&job.sync.name, &job.config_hash, options, mode);
+        // Of a connection that other syncs use meanwhile, what this run is billed.
+        let job = &job.metered();
         let billed = job.warehouse.billed();
         let outcome = self.within(job, options, &lease, &mut run, billed, work).await;
         let released = self.memory.release(&lease).await;
@@ -164,7 +166,6 @@ impl Engine {
         run.status = if fell { RunStatus::Failed } else { run.books.status(done.is_err(), cancelled) };
         run.error = done.as_ref().err().map(shown);
         run.finished_at = Some(self.env.now());
-        // Of a connection that other syncs use meanwhile it is what they were billed, too.
         run.bytes_billed = job.warehouse.billed().map(|now| now.saturating_sub(billed.unwrap_or(0)));
         if let Some(bytes) = run.bytes_billed {
             let line = format!("the warehouse billed {}", size(bytes));

@@ -1,5 +1,7 @@
 //! The port to a warehouse: a SQL system that the customer's data team owns.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -198,6 +200,11 @@ pub trait Warehouse: Send + Sync {
     }
     /// Bytes that this connection was billed since it was opened; `None` where nothing is billed by the byte.
     fn billed(&self) -> Option<u64> {
+        None
+    }
+    /// The same connection, whose [`Warehouse::billed`] counts what is asked through this handle alone, from nothing:
+    /// several syncs share a connection, and each is to know what it was billed. `None` where nothing is billed.
+    fn metered(&self) -> Option<Arc<dyn Warehouse>> {
         None
     }
     /// Number of rows.

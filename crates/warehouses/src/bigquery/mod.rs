@@ -20,6 +20,7 @@ mod stage;
 mod storage;
 mod text;
 mod types;
+mod under_way;
 mod write;
 
 use std::sync::Arc;
@@ -129,6 +130,10 @@ impl Warehouse for BigQuery {
 
     fn billed(&self) -> Option<u64> {
         Some(self.server.billed())
+    }
+
+    fn metered(&self) -> Option<Arc<dyn Warehouse>> {
+        Some(Arc::new(BigQuery { server: Arc::new(self.server.metered()) }))
     }
 
     async fn count(&self, source: &Source) -> Result<u64> {

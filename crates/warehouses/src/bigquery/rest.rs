@@ -73,6 +73,13 @@ impl Rest {
         self.send(request, doing).await
     }
 
+    /// Asks for a job to be cancelled.
+    pub(super) async fn cancel(&self, project: &str, job: &str, location: Option<&str>) -> Result<Told> {
+        let query: Vec<(&str, &str)> = location.map(|location| ("location", location)).into_iter().collect();
+        let url = self.url("", &["projects", project, "jobs", job, "cancel"], &query)?;
+        self.send(self.client.request(Method::POST, url).json(&Json::Null), "cancel a job").await
+    }
+
     /// Removes something.
     pub(super) async fn delete(&self, parts: &[&str], doing: &str) -> Result<Told> {
         self.send(self.client.request(Method::DELETE, self.url("", parts, &[])?), doing).await

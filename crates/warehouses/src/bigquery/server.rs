@@ -1,8 +1,8 @@
 //! A project and how it is used: queries with small answers, jobs that are waited for.
 
 use std::collections::HashSet;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value as Json, json};
 use tidegate_model::finding::Finding;
@@ -15,18 +15,23 @@ use super::config::{Settings, Storage};
 use super::errors::Refusal;
 use super::rest::{Rest, WAIT_MS};
 use super::storage::Reader;
+use super::under_way::UnderWay;
 
 /// Rows of one REST answer: BigQuery sends some megabytes at most, and they are held as JSON before they are rows.
 const REST_ROWS_MAX: u32 = 4_000;
 
-/// A project.
+/// For how long the first answer of a query is held back: it alone says what the job is called, and without that name
+/// nobody can cancel it. Most are done by then.
+const FIRST_WAIT_MS: u32 = 1_000;
+
+/// A project, and a meter of what is asked of it through this.
 pub(super) struct Server {
-    pub(super) rest: Rest,
+    pub(super) rest: Arc<Rest>,
     pub(super) project: String,
     pub(super) dataset: Option<String>,
     pub(super) location: Option<String>,
     pub(super) storage: Storage,
-    pub(super) reader: OnceCell<Reader>,
+    pub(super) reader: Arc<OnceCell<Reader>>,
     bytes_max: Option<u64>,
     pub(super) write: bool,
     /// Name of the connection, for messages.
@@ -34,10 +39,10 @@ pub(super) struct Server {
     /// Dataset of our own tables.
     pub(super) work: String,
     /// Whether our own dataset and tables are known to be there.
-    pub(super) made: AtomicBool,
+    pub(super) made: Arc<AtomicBool>,
     billed: AtomicU64,
     /// Syncs whose fence table is known to be there.
-    pub(super) fences: Mutex<HashSet<String>>,
+    pub(super) fences: Arc<Mutex<HashSet<String>>>,
 }
 
 /// A value that a query's `@pN` stands for.
@@ -124,20 +129,43 @@ fn rows_of(rows: Json) -> Vec<Vec<Option<String>>> {
 impl Server {
     pub(super) fn new(settings: Settings, write: bool, name: String, work: String) -> Result<Self> {
         Ok(Self {
-            rest: Rest::new(&settings.rest, Tokens::new(settings.login, settings.targets.clone()), settings.targets)?,
+            rest: Arc::new(Rest::new(
+                &settings.rest,
+                Tokens::new(settings.login, settings.targets.clone()),
+                settings.targets,
+            )?),
             project: settings.project,
             dataset: settings.dataset,
             location: settings.location,
             storage: settings.storage,
-            reader: OnceCell::new(),
+            reader: Arc::default(),
             bytes_max: settings.bytes_max,
             write,
             name,
             work,
-            made: AtomicBool::new(false),
+            made: Arc::default(),
             billed: AtomicU64::new(0),
-            fences: Mutex::new(HashSet::new()),
+            fences: Arc::default(),
         })
+    }
+
+    /// The same project with a meter of its own, at nothing.
+    pub(super) fn metered(&self) -> Self {
+        Self {
+            rest: Arc::clone(&self.rest),
+            project: self.project.clone(),
+            dataset: self.dataset.clone(),
+            location: self.location.clone(),
+            storage: self.storage.clone(),
+            reader: Arc::clone(&self.reader),
+            bytes_max: self.bytes_max,
+            write: self.write,
+            name: self.name.clone(),
+            work: self.work.clone(),
+            made: Arc::clone(&self.made),
+            billed: AtomicU64::new(0),
+            fences: Arc::clone(&self.fences),
+        }
     }
 
     /// An error unless the connection was opened for writing.
@@ -149,7 +177,7 @@ impl Server {
             .hint(format!("set `access: write` in connections/{}.yaml to let tidegate write there", self.name)))
     }
 
-    /// Bytes that the queries of this connection were billed so far.
+    /// Bytes that the queries asked through this were billed so far.
     pub(super) fn billed(&self) -> u64 {
         self.billed.load(Ordering::Relaxed)
     }
@@ -174,7 +202,7 @@ impl Server {
     }
 
     /// Runs a query and waits until it is done. Its rows come along as far as one answer carries them; `rows` says
-    /// whether they are wanted at all.
+    /// whether they are wanted at all. Where nobody waits any more, or its answers do not arrive, it is cancelled.
     pub(super) async fn attempt(
         &self,
         sql: &str,
@@ -184,11 +212,12 @@ impl Server {
     ) -> Result<std::result::Result<Answer, Refusal>> {
         let most = if rows { REST_ROWS_MAX } else { 0 };
         let mut body = self.query_body(sql, params);
-        body["timeoutMs"] = json!(WAIT_MS);
+        body["timeoutMs"] = json!(FIRST_WAIT_MS);
         body["maxResults"] = json!(most);
         body["formatOptions"] = json!({ "useInt64Timestamp": true });
         body["labels"] = json!({ "app": "tidegate" });
-        let told = self.rest.post(&["projects", &self.project, "queries"], &body, doing).await;
+        let mut under_way = UnderWay::asked(&self.rest, &self.project, body, doing);
+        let told = under_way.told().await;
         // A query whose answer is lost may be asked again.
         let told = told.map_err(|error| match error.kind {
             ErrorKind::Lost => Error { kind: ErrorKind::Unavailable, ..error },
@@ -202,9 +231,13 @@ impl Server {
             let (job, location) = job_of(&json);
             match self.results(&job, location.as_deref(), None, most, doing).await? {
                 Ok(more) => json = more,
-                Err(refusal) => return Ok(Err(Refusal { job, ..refusal })),
+                Err(refusal) => {
+                    under_way.over();
+                    return Ok(Err(Refusal { job, ..refusal }));
+                }
             }
         }
+        under_way.over();
         let (job, location) = job_of(&json);
         let billed = match number(&json["totalBytesBilled"]) {
             // Only the first answer says it: of a query that took longer the job does.
@@ -320,8 +353,17 @@ impl Server {
         told.map_err(|refusal| refusal.error(doing))
     }
 
-    /// Waits until a job has ended: with nothing to say, or with what went wrong.
-    pub(super) async fn wait(&self, mut job: Json, doing: &str) -> Result<std::result::Result<Json, Refusal>> {
+    /// Waits until a job has ended: with nothing to say, or with what went wrong. Where nobody waits any more it is
+    /// cancelled: its operation goes on under the next attempt's name.
+    pub(super) async fn wait(&self, job: Json, doing: &str) -> Result<std::result::Result<Json, Refusal>> {
+        let mut under_way = UnderWay::running(&self.rest, &self.project, job_of(&job));
+        let ended = self.ended(job, doing).await;
+        // A look that failed says nothing of the job: by its name it is found again.
+        under_way.over();
+        ended
+    }
+
+    async fn ended(&self, mut job: Json, doing: &str) -> Result<std::result::Result<Json, Refusal>> {
         let (id, location) = job_of(&job);
         let mut pause = std::time::Duration::from_millis(100);
         while job["status"]["state"] != "DONE" {
@@ -344,7 +386,7 @@ pub(super) struct Dry {
 }
 
 /// A job's name and place.
-fn job_of(json: &Json) -> (String, Option<String>) {
+pub(super) fn job_of(json: &Json) -> (String, Option<String>) {
     let reference = &json["jobReference"];
     let text = |name: &str| reference[name].as_str().map(str::to_owned);
     (text("jobId").unwrap_or_default(), text("location"))

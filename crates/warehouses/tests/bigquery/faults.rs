@@ -190,3 +190,78 @@ async fn rows_come_by_rest_where_storage_is_closed() {
     assert_eq!(pages.next().await.expect("a page").map(|page| page.len()), Some(2));
     assert!(pages.next().await.expect("the end").is_none());
 }
+
+/// Looks until something was called; its address.
+async fn called(proxy: &Proxy, words: &str) -> String {
+    for _ in 0..2_000 {
+        if let Some(seen) = proxy.seen().into_iter().find(|seen| seen.contains(words)) {
+            return seen;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    panic!("{words} was not called: {:?}", proxy.seen());
+}
+
+/// A run that is stopped drops what it waits for: the job is cancelled, and not one that has ended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_that_nobody_waits_for_is_cancelled() {
+    let (_lab, proxy, warehouse) = rig().await;
+    proxy.next(Call::Query, Fault::Later);
+    proxy.next(Call::Saying("/queries/"), Fault::Slow);
+    let asking = Arc::clone(&warehouse);
+    let read = tokio::spawn(async move { asking.now().await });
+    let looked = called(&proxy, "/queries/").await;
+    read.abort();
+    let cancelled = called(&proxy, "/cancel").await;
+    let job = looked.rsplit('/').next().expect("a job");
+    assert!(cancelled.starts_with("POST ") && cancelled.ends_with(&format!("/jobs/{job}/cancel")), "{cancelled}");
+
+    // One that has ended is let be, however long it took.
+    proxy.next(Call::Query, Fault::Later);
+    warehouse.now().await.expect("the clock");
+    tidegate_net::farewell::said(std::time::Duration::from_secs(10)).await;
+    assert_eq!(proxy.seen().iter().filter(|seen| seen.contains("/cancel")).count(), 1, "{:?}", proxy.seen());
+}
+
+/// Before the first answer nobody knows what the job is called: it is waited for beside, and then cancelled.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_is_cancelled_that_was_given_up_before_its_first_answer() {
+    let (_lab, proxy, warehouse) = rig().await;
+    proxy.next(Call::Query, Fault::MuchLater);
+    let read = tokio::spawn(async move { warehouse.now().await });
+    called(&proxy, "POST /bigquery/v2/projects").await;
+    read.abort();
+    called(&proxy, "/cancel").await;
+    assert!(!proxy.seen().iter().any(|seen| seen.contains("/queries/")), "{:?}", proxy.seen());
+}
+
+/// A write is given up too: its operation goes on under another attempt, once this one is known to have failed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_nobody_waits_for_is_cancelled_and_goes_on_later() {
+    let (lab, proxy, warehouse) = rig().await;
+    let running = json!({ "jobReference": { "jobId": "slow", "projectId": "p" }, "status": { "state": "RUNNING" } });
+    proxy.next(Call::Job, Fault::Answered(running));
+    let (asking, there) = (Arc::clone(&warehouse), lab.relation("t"));
+    let change = Change {
+        key: Key::new("a"),
+        remote: None,
+        action: Action::Create,
+        fields: Fields::from_iter([("v".into(), Value::Int(1))]),
+        expect: None,
+    };
+    let batch = vec![change];
+    let (sent, op) = (batch.clone(), OpId("given up".into()));
+    let write = tokio::spawn(async move { asking.write(&there, "k", &sent, &op, &fence()).await });
+    loop {
+        if proxy.seen().iter().any(|seen| seen.starts_with("POST /bigquery") && seen.ends_with("/jobs")) {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    write.abort();
+    assert!(called(&proxy, "/cancel").await.ends_with("/jobs/slow/cancel"));
+    let outcomes = warehouse.write(&lab.relation("t"), "k", &batch, &OpId("given up".into()), &fence()).await;
+    let outcomes = outcomes.expect("written");
+    assert!(matches!(outcomes[0], Outcome::Applied { .. }), "{outcomes:?}");
+    assert_eq!(count(&lab).await, "1");
+}

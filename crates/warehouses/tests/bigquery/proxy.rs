@@ -52,6 +52,8 @@ pub enum Fault {
     Slow,
     /// A query takes longer than its first answer is held back: that one names the job, and no more.
     Later,
+    /// The same, and that answer takes its time.
+    MuchLater,
 }
 
 #[derive(Clone)]
@@ -176,7 +178,10 @@ async fn pass(State(proxy): State<Proxy>, method: Method, uri: Uri, headers: Hea
             let broken = futures_util::stream::iter([Ok(bytes.slice(..1)), Err(std::io::Error::other("broken"))]);
             (status, Body::from_stream(broken)).into_response()
         }
-        Some(Fault::Later) => {
+        Some(Fault::Later | Fault::MuchLater) => {
+            if matches!(fault, Some(Fault::MuchLater)) {
+                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            }
             let mut answer: Value = serde_json::from_slice(&bytes).unwrap();
             if !status.is_success() {
                 return (status, bytes).into_response();

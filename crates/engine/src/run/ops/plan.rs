@@ -20,6 +20,7 @@ use crate::run::retry::again;
 impl Engine {
     /// What a run would do. Writes nothing.
     pub async fn plan(&self, job: &Job, options: &RunOptions, sink: &mut dyn PlanSink) -> Result<PlanSummary> {
+        let job = &job.metered();
         let ctx = super::looking(self, job, options).await?;
         ctx.preflight().await?;
         let billed = job.warehouse.billed();
