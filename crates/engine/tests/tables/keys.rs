@@ -1,9 +1,9 @@
 //! Keys that change on their way: a transform, or the form in which the platform keeps them.
 
-use tidegate_model::sync::Deletes;
 use tidegate_model::sync::Direction::Both;
+use tidegate_model::sync::{Changes, Deletes};
 use tidegate_model::transform::Transform;
-use tidegate_testkit::sim::drive;
+use tidegate_testkit::sim::{Keeps, drive};
 
 use crate::bench::{Bench, sync, text};
 
@@ -86,5 +86,31 @@ fn a_write_does_not_go_through_the_table_for_each_batch() {
     }
     assert_eq!(bench.warehouse.rows().len(), 41);
     assert_eq!(bench.warehouse.handed_out() - before, 41, "the table was read more than once");
+    bench.quiet();
+}
+
+/// A look through the table that breaks off is begun again from its beginning: what it showed by then does not count.
+#[test]
+fn a_look_through_the_table_that_breaks_off_is_begun_again() {
+    const ROWS: u64 = 120;
+    let mut sync = sync(&[("name", Both)]);
+    sync.key.transform = vec![Transform::Lower];
+    sync.changes = Changes::Tracking;
+    let mut bench = Bench::new(sync);
+    bench.warehouse.keep(Keeps { tracking: true, time_travel: true, ..Keeps::default() });
+    (0..ROWS).for_each(|n| bench.warehouse.insert(Some(&format!("Key{n:03}")), &[("name", text("x"))]));
+    bench.ok();
+    // The first and the last row of the table: one is found before the break, one after it.
+    for key in ["key000", "key119"] {
+        bench.platform.set(key, "name", text("edited"));
+    }
+    let before = bench.warehouse.handed_out();
+    bench.warehouse.break_off(1);
+    let books = bench.ok();
+    assert_eq!((books.to_warehouse.updated, bench.warehouse.rows().len()), (2, 120), "{books:?}");
+    for key in ["Key000", "Key119"] {
+        assert_eq!(bench.warehouse.get(key, "name"), Some(text("edited")), "{key}");
+    }
+    assert_eq!(bench.warehouse.handed_out() - before, 2 * ROWS, "once broken off, once to its end");
     bench.quiet();
 }

@@ -397,7 +397,8 @@ impl Platform for SimPlatform {
         let deleted = ask.mode != PlatformRead::Full;
         let records = self.chosen(&ask.mode);
         let pages = records.chunks(self.knobs.page_rows).map(|part| self.page(&ask.fields, part, deleted));
-        let pages: Pages = Box::new(SimPages { world: self.world.clone(), pages: pages.collect::<Result<_>>()? });
+        let pages: Pages =
+            Box::new(SimPages { world: self.world.clone(), pages: pages.collect::<Result<_>>()?, breaks: None });
         gate.leave(pages)
     }
     async fn fetch(&self, _: &ModelName, _: &str, fields: &[String], wanted: &[RecordRef]) -> Result<Page> {

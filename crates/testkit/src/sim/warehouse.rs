@@ -38,6 +38,8 @@ pub struct SimWarehouse {
     page_rows: usize,
     table: Mutex<Table>,
     handed: AtomicU64,
+    /// After how many pages the next read without an order breaks off.
+    breaks: Mutex<Option<usize>>,
 }
 
 #[derive(Default)]
@@ -59,7 +61,14 @@ impl SimWarehouse {
         all.extend(columns.iter().map(|(name, logical)| ((*name).to_owned(), *logical)));
         all.push((SEQ.to_owned(), Type::Int64));
         all.push((CHANGED.to_owned(), Type::TimestampTz));
-        Self { world, columns: all, page_rows, table: Mutex::default(), handed: AtomicU64::new(0) }
+        Self {
+            world,
+            columns: all,
+            page_rows,
+            table: Mutex::default(),
+            handed: AtomicU64::new(0),
+            breaks: Mutex::default(),
+        }
     }
 
     /// What it keeps of its past, from the beginning on.
@@ -70,6 +79,11 @@ impl SimWarehouse {
     /// Rows that its reads handed out so far; those that were asked for by key are not among them.
     pub fn handed_out(&self) -> u64 {
         self.handed.load(Ordering::Relaxed)
+    }
+
+    /// The next read without an order breaks off after so many pages.
+    pub fn break_off(&self, after: usize) {
+        *self.breaks.lock().expect("no panic while it is held") = Some(after);
     }
 
     /// The history so far expires.
@@ -327,11 +341,18 @@ pub(super) fn refused(value: &Value) -> bool {
 pub(super) struct SimPages {
     pub world: Arc<World>,
     pub pages: VecDeque<Page>,
+    /// After how many pages they break off.
+    pub breaks: Option<usize>,
 }
 
 #[async_trait]
 impl PageStream for SimPages {
     async fn next(&mut self) -> Result<Option<Page>> {
+        match &mut self.breaks {
+            Some(0) => return Err(Error::new(ErrorKind::Unavailable, "the connection broke in the middle of a read")),
+            Some(left) => *left -= 1,
+            None => {}
+        }
         self.world.enter(Call::Read)?.leave(self.pages.pop_front())
     }
 }
@@ -415,7 +436,9 @@ impl Warehouse for SimWarehouse {
             columns.push(DELETED.to_owned());
         }
         let pages = rows.chunks(self.page_rows).map(|rows| self.page(&columns, rows)).collect::<Result<_>>()?;
-        let pages: Pages = Box::new(SimPages { world: self.world.clone(), pages });
+        let mut breaks = self.breaks.lock().expect("no panic while it is held");
+        let breaks = if ask.mode == ReadMode::Unordered { breaks.take() } else { None };
+        let pages: Pages = Box::new(SimPages { world: self.world.clone(), pages, breaks });
         gate.leave(pages)
     }
     async fn fetch(&self, _: &Source, columns: &[String], _: &str, keys: &[Key], _: &str) -> Result<Page> {
