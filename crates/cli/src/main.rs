@@ -10,6 +10,7 @@ mod demo;
 mod desk;
 #[cfg(feature = "failpoints")]
 mod failpoints;
+mod gate;
 mod live;
 mod log;
 mod out;

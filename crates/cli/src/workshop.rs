@@ -21,6 +21,7 @@ use tokio::sync::Mutex;
 
 use crate::addresses;
 use crate::app::{App, Failure};
+use crate::gate::gate;
 use crate::out::Watcher;
 use crate::project::{self, Surroundings, unknown};
 use crate::surroundings::World;
@@ -249,6 +250,7 @@ impl Workshop {
             name: name.to_owned(),
             private_targets: self.project.serve.private_targets.clone(),
             targets: None,
+            gate: self.connection(name).ok().map(|connection| gate(&self.engine, quota(connection))),
         }
     }
 

@@ -5,6 +5,8 @@
 mod batch;
 #[path = "e2e/bench.rs"]
 mod bench;
+#[path = "twins/budget.rs"]
+mod budget;
 #[path = "twins/client.rs"]
 mod client;
 #[path = "../../platforms/tests/http/desk.rs"]

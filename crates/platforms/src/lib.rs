@@ -10,4 +10,4 @@ pub mod list;
 pub mod planhat;
 pub mod rest;
 
-pub use list::{Connector, OpenContext, kinds, open};
+pub use list::{Connector, Gate, OpenContext, kinds, open};

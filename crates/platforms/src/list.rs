@@ -3,9 +3,18 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tidegate_model::ports::Platform;
+use async_trait::async_trait;
+use tidegate_model::ports::{Limits, Platform};
 use tidegate_model::{Error, Result};
 use tidegate_net::targets::Targets;
+
+/// Where a connector asks before calls that the engine does not see as such: pages of a list, look-ups. (A write is
+/// granted by the engine before it is handed over.) All syncs and workers of a state draw from one budget per account.
+#[async_trait]
+pub trait Gate: std::fmt::Debug + Send + Sync {
+    /// Waits until the account's budget grants a call, within these limits of the platform's and the connection's quota.
+    async fn pass(&self, limits: &Limits) -> Result<()>;
+}
 
 /// What a connector is told besides its configuration.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +27,8 @@ pub struct OpenContext {
     pub private_targets: Vec<String>,
     /// Where its calls may go, if not everywhere. (`http` goes nowhere inside in any case.)
     pub targets: Option<Targets>,
+    /// What grants calls, if the account has a budget.
+    pub gate: Option<Arc<dyn Gate>>,
 }
 
 /// One kind of platform.

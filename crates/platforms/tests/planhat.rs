@@ -8,6 +8,8 @@ mod lab;
 
 #[path = "planhat/answers.rs"]
 mod answers;
+#[path = "planhat/budget.rs"]
+mod budget;
 #[path = "planhat/errors.rs"]
 mod errors;
 #[path = "planhat/golden.rs"]

@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use tidegate_model::error::Result;
-use tidegate_model::ports::{Flow, Limits};
+use tidegate_model::error::{Error, ErrorKind, Result};
+use tidegate_model::ports::{Env, Flow, Limits, Memory};
 use tidegate_model::time::Instant;
 
 use crate::api::Quota;
@@ -29,6 +29,7 @@ const APART_PER: u64 = 50;
 /// Of a bucket of records, one in so many is left in it: calls arrive with some jitter, and a bucket that is drawn to the
 /// last unit refuses the one that comes a millisecond early.
 const SLACK_PER: u64 = 20;
+const DAY_US: i64 = 86_400_000_000;
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// A place among the calls in flight, where the platform counts them.
@@ -49,7 +50,6 @@ pub(crate) async fn enter(ctx: &Ctx, limits: &Limits, records: u64) -> Result<Pl
     let (memory, env, quota) = (&ctx.engine.memory, &*ctx.engine.env, &ctx.job.quota);
     let cancel = &ctx.options.cancel;
     if let Some(limit) = quota.requests_per_day {
-        const DAY_US: i64 = 86_400_000_000;
         let mut open = calls_of(limits, records);
         loop {
             let block = env.now().0.div_euclid(DAY_US);
@@ -86,6 +86,35 @@ pub(crate) async fn enter(ctx: &Ctx, limits: &Limits, records: u64) -> Result<Pl
         return Err(lost);
     }
     Ok(place)
+}
+
+/// Waits until the account's budget grants one call that no run asks for as such: a page of a list, a look-up. Where the
+/// day's calls are used up it does not wait: that would be for hours, within what looks like a call.
+pub async fn pass(memory: &dyn Memory, env: &dyn Env, quota: &Quota, limits: &Limits) -> Result<()> {
+    if let Some(limit) = quota.requests_per_day {
+        let block = env.now().0.div_euclid(DAY_US);
+        if memory.draw(&quota.account, "requests_per_day", block, part(quota, limit), 1).await? == 0 {
+            let left = u64::try_from((block + 1) * DAY_US - env.now().0).unwrap_or(0);
+            let mut error = Error::new(
+                ErrorKind::RateLimited,
+                format!(
+                    "connection {}: the calls that `quota: {{requests_per_day: …}}` gives a day are used up",
+                    quota.account
+                ),
+            )
+            .hint("the day begins at midnight UTC; raise the quota if the platform permits more");
+            error.retry_after = Some(std::time::Duration::from_micros(left));
+            return Err(error);
+        }
+    }
+    let mut wait = 0;
+    for (unit, flow, want) in flows(quota, &Limits { single: false, ..*limits }, 0) {
+        wait = wait.max(memory.book(&quota.account, &unit, flow, want, env.now()).await?);
+    }
+    if wait > 0 {
+        env.sleep(wait.div_ceil(1_000)).await;
+    }
+    Ok(())
 }
 
 /// The budget of an account that one process has for itself: a job that keeps no store.

@@ -1,5 +1,6 @@
 //! The line to Planhat: one request, one classified answer. Nothing is sent twice from here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,8 +10,10 @@ use serde_json::Value as Json;
 use tidegate_model::secret::{Secret, redact_url};
 use tidegate_model::{Error, ErrorKind, Result};
 use tidegate_net::http::Http;
-use tidegate_net::targets::{self, Targets};
+use tidegate_net::targets;
 
+use super::LIMITS;
+use crate::list::{Gate, OpenContext};
 use crate::rest::without_credentials;
 
 /// A bulk upsert of 5,000 records takes seconds; a call has to end before the lease of a run that was lost can be
@@ -89,6 +92,8 @@ pub(super) struct Line {
     main: Url,
     analytics: Url,
     token: Secret,
+    /// What grants calls.
+    gate: Option<Arc<dyn Gate>>,
 }
 
 fn address(text: &str, key: &str) -> Result<Url> {
@@ -110,9 +115,21 @@ fn address(text: &str, key: &str) -> Result<Url> {
 }
 
 impl Line {
-    pub(super) fn new(main: &str, analytics: &str, token: Secret, targets: Option<Targets>) -> Result<Self> {
+    pub(super) fn new(main: &str, analytics: &str, token: Secret, context: &OpenContext) -> Result<Self> {
+        let targets = context.targets.clone();
         let client = Http { read_timeout: CALL_MAX, targets, ..Http::default() }.client()?;
-        Ok(Self { client, main: address(main, "url")?, analytics: address(analytics, "analytics_url")?, token })
+        let (main, analytics) = (address(main, "url")?, address(analytics, "analytics_url")?);
+        Ok(Self { client, main, analytics, token, gate: context.gate.clone() })
+    }
+
+    /// Waits for a call that the engine has not been granted: it asks for writes, one for each batch.
+    async fn granted(&self, call: &Call<'_>) -> Result<()> {
+        match &self.gate {
+            Some(gate) if call.host == Host::Main && [Method::GET, Method::POST].contains(&call.method) => {
+                gate.pass(&LIMITS).await
+            }
+            _ => Ok(()),
+        }
     }
 
     fn url(&self, call: &Call<'_>) -> Result<Url> {
@@ -134,6 +151,7 @@ impl Line {
     pub(super) async fn call(&self, call: Call<'_>) -> Result<Answer> {
         let effect = if call.method == Method::GET { Effect::Reads } else { Effect::Writes };
         let url = self.url(&call)?;
+        self.granted(&call).await?;
         let host = url.host_str().unwrap_or_default().to_owned();
         let mut request = self.client.request(call.method, url).timeout(CALL_MAX);
         if call.token {

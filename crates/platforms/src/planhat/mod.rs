@@ -76,7 +76,7 @@ pub fn open_platform(config: &serde_json::Value, context: &OpenContext) -> Resul
     if config.token.expose().trim().is_empty() {
         return Err(at(Error::config("`token` is empty").hint("take the API access token of a service account")));
     }
-    let line = Line::new(&config.url, &config.analytics_url, config.token, context.targets.clone()).map_err(at)?;
+    let line = Line::new(&config.url, &config.analytics_url, config.token, context).map_err(at)?;
     Ok(Arc::new(Planhat {
         directory: Arc::new(Directory::new(line.clone())),
         line,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 use tidegate_model::ports::Platform;
-use tidegate_platforms::{OpenContext, open};
+use tidegate_platforms::{Gate, OpenContext, open};
 use tidegate_twins::planhat::{Planhat, TENANT, TOKEN};
 use tidegate_twins::{Knobs, Limits, Running, Start, start};
 
@@ -55,10 +55,16 @@ impl Tenant {
 
 /// A connection.
 pub fn connect(url: &str, settings: Json) -> Arc<dyn Platform> {
+    connect_through(url, settings, None)
+}
+
+/// A connection whose calls are granted by somebody.
+pub fn connect_through(url: &str, settings: Json, gate: Option<Arc<dyn Gate>>) -> Arc<dyn Platform> {
     let mut config = json!({ "token": TOKEN, "tenant": TENANT, "url": url, "analytics_url": url });
     for (key, value) in settings.as_object().expect("settings") {
         config[key] = value.clone();
     }
-    let context = OpenContext { project_dir: PathBuf::from("."), name: "crm".to_owned(), ..OpenContext::default() };
+    let context =
+        OpenContext { project_dir: PathBuf::from("."), name: "crm".to_owned(), gate, ..OpenContext::default() };
     open("planhat", &config, &context).expect("a connection")
 }

@@ -420,3 +420,35 @@ async fn what_a_license_needs_depends_on_its_period() {
     assert!(refused(&write_one(platform, &ask("license"), ends).await).reason.contains("mrr"), "refused by the twin");
     assert_eq!(tenant.holds("license").len(), 4);
 }
+
+/// `check` warns of what a license needs by its period where the period is mapped and nothing that it needs is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_warns_of_what_a_license_needs_by_its_period() {
+    let tenant = tenant().await;
+    let base = [("companyId", Type::Text), ("_currency", Type::Text), ("fromDate", Type::Date)];
+    let found = async |more: &[(&str, Type)], mode: WriteMode| {
+        let column = |(name, logical): &(&str, Type)| WriteColumn {
+            name: (*name).to_owned(),
+            logical: *logical,
+            nulls: true,
+            max_length: None,
+        };
+        let need = Need::Write {
+            relation: Relation(vec!["license".to_owned()]),
+            key: Some("externalId".to_owned()),
+            columns: base.iter().chain(more).map(column).collect(),
+            mode,
+        };
+        let found = tenant.port().check(&[need]).await;
+        found.into_iter().map(|finding| (finding.finding, finding.why)).collect::<Vec<_>>()
+    };
+    let (fixed, value, mrr) = (("fixedPeriod", Type::Bool), ("value", Type::Int64), ("mrr", Type::Int64));
+    let warning =
+        |is: bool, needs: &str| ("required".to_owned(), format!("a new license with fixedPeriod: {is} needs {needs}"));
+    let (of_fixed, of_open) = (warning(true, "value or mrr"), warning(false, "mrr"));
+    assert_eq!(found(&[fixed], WriteMode::Upsert).await, [of_fixed, of_open.clone()]);
+    assert_eq!(found(&[fixed, value], WriteMode::Upsert).await, [of_open]);
+    assert_eq!(found(&[fixed, mrr], WriteMode::Upsert).await, []);
+    assert_eq!(found(&[], WriteMode::Upsert).await, [], "nobody says which period it has");
+    assert_eq!(found(&[fixed], WriteMode::Update).await, [], "nothing is made");
+}
