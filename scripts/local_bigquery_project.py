@@ -252,7 +252,8 @@ def execute(cur, project_id, job_id, config, dry_run=False, **named):
 def with_rows(payload, rows):
     """An answer with the bytes of its job."""
     job_id = payload["jobReference"].jobId
-    if payload["kind"] == "bigquery#queryResponse":
+    # A query that takes longer than its answer is held back has no bytes yet.
+    if payload["kind"] == "bigquery#queryResponse" and payload["jobComplete"]:
         count = getattr(told, "bytes", 0)
         if job_id:
             count = int(store.load(payload["jobReference"].projectId, job_id).statistics.query.totalBytesBilled or 0)
