@@ -7,11 +7,14 @@ use async_trait::async_trait;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;
 use tidegate_model::error::{Error, Result};
-use tidegate_model::ports::{Env, ProcessId, Scratch};
+use tidegate_model::ports::{Env, Piece, ProcessId, Scratch};
 use tidegate_model::{Instant, failpoint};
 
 use crate::process;
 use crate::scratch::FileScratch;
+
+/// Cores that one run's computing is spread over: the store and the target want some too.
+const HANDS_MAX: usize = 4;
 
 /// The real world.
 pub struct World {
@@ -73,6 +76,20 @@ impl Env for World {
         process::is_gone(process)
     }
 
+    fn hands(&self) -> usize {
+        std::thread::available_parallelism().map_or(1, |cores| cores.get().min(HANDS_MAX))
+    }
+
+    fn together(&self, pieces: &mut [Piece<'_>]) {
+        let Some((first, others)) = pieces.split_first_mut() else { return };
+        std::thread::scope(|scope| {
+            for piece in others {
+                scope.spawn(piece);
+            }
+            first();
+        });
+    }
+
     fn failpoint(&self, name: &'static str) {
         failpoint::hit(name);
     }
@@ -88,5 +105,19 @@ mod tests {
         let ids: Vec<String> = (0..1_000).map(|_| world.new_id()).collect();
         assert!(ids.is_sorted());
         assert_eq!(ids[0].len(), 26);
+    }
+
+    #[test]
+    fn every_piece_of_work_is_done_when_they_return() {
+        let world = World::new(std::env::temp_dir());
+        let mut made = [0_u64; 7];
+        let mut pieces: Vec<Piece<'_>> = Vec::new();
+        for (at, one) in made.iter_mut().enumerate() {
+            pieces.push(Box::new(move || *one += at as u64 + 1));
+        }
+        world.together(&mut pieces);
+        world.together(&mut []);
+        drop(pieces);
+        assert_eq!(made, [1, 2, 3, 4, 5, 6, 7]);
     }
 }

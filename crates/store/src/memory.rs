@@ -145,7 +145,10 @@ impl Memory for Store {
         Ok(())
     }
     async fn settle(&self, lease: &Lease, settlement: &Settlement) -> Result<()> {
-        let (lease, settlement) = (lease.clone(), settlement.clone());
+        self.settle_all(lease, settlement.clone()).await
+    }
+    async fn settle_all(&self, lease: &Lease, settlement: Settlement) -> Result<()> {
+        let lease = lease.clone();
         write_tx!(self, |tx| ops::settle::settle(tx, &lease, &settlement).await)?;
         hit("store.settle.committed");
         Ok(())

@@ -5,6 +5,7 @@ mod equal;
 mod key;
 mod types;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
@@ -107,8 +108,8 @@ impl MappedField {
             return Ok(Some(constant.clone()));
         }
         let mapped = match self.direction {
-            Direction::ToWarehouse => self.mapped(value, &self.map)?,
-            Direction::ToPlatform | Direction::Both => self.mapped(&self.stepped(value)?, &self.map)?,
+            Direction::ToWarehouse => self.mapped(Cow::Borrowed(value), &self.map)?,
+            Direction::ToPlatform | Direction::Both => self.mapped(self.stepped(value)?, &self.map)?,
         };
         self.finished(mapped, |value| self.forward.fit(value))
     }
@@ -120,45 +121,45 @@ impl MappedField {
             return Err(self.broken("no_column", "is a constant and has no column to be written to"));
         };
         let mapped = match self.direction {
-            Direction::ToWarehouse => self.mapped(&self.stepped(value)?, &self.back)?,
-            Direction::ToPlatform | Direction::Both => self.mapped(value, &self.back)?,
+            Direction::ToWarehouse => self.mapped(self.stepped(value)?, &self.back)?,
+            Direction::ToPlatform | Direction::Both => self.mapped(Cow::Borrowed(value), &self.back)?,
         };
         self.finished(mapped, |value| backward.fit(value))
     }
 
-    fn stepped(&self, value: &Value) -> Result<Value, FieldReject> {
+    fn stepped<'v>(&self, value: &'v Value) -> Result<Cow<'v, Value>, FieldReject> {
         if self.steps.is_empty() {
-            return Ok(value.clone());
+            return Ok(Cow::Borrowed(value));
         }
-        let stepped = self.steps.apply(value.clone(), &self.zone);
+        let stepped = self.steps.apply(value.clone(), &self.zone).map(Cow::Owned);
         stepped.map_err(|misfit| FieldReject::field(&*self.name, misfit.rule, misfit.reason))
     }
 
     /// Through the map. On two-way fields, a value that is no input but stands among the outputs could not come back
     /// as itself.
-    fn mapped(&self, value: &Value, map: &BTreeMap<String, Value>) -> Result<Value, FieldReject> {
+    fn mapped<'v>(&self, value: Cow<'v, Value>, map: &BTreeMap<String, Value>) -> Result<Cow<'v, Value>, FieldReject> {
         if map.is_empty() || value.is_null() {
-            return Ok(value.clone());
+            return Ok(value);
         }
         let text = value.to_string();
         match map.get(text.as_str()) {
-            Some(to) => Ok(to.clone()),
+            Some(to) => Ok(Cow::Owned(to.clone())),
             None if self.direction == Direction::Both && map.values().any(|to| to.to_string() == text) => Err(self
                 .broken(
                     "not_one_to_one",
                     "is a value that the mapping's `map` makes of another one, so it would come back changed",
                 )),
-            None => Ok(value.clone()),
+            None => Ok(value),
         }
     }
 
     fn finished(
         &self,
-        value: Value,
+        value: Cow<'_, Value>,
         fit: impl Fn(&Value) -> Result<Value, FieldReject>,
     ) -> Result<Option<Value>, FieldReject> {
-        let value = match (&value, self.empty) {
-            (Value::Text(text), EmptyText::Null) if text.is_empty() => Value::Null,
+        let value = match (&*value, self.empty) {
+            (Value::Text(text), EmptyText::Null) if text.is_empty() => Cow::Owned(Value::Null),
             (Value::Text(text), EmptyText::Reject) if text.is_empty() => {
                 return Err(self.broken("empty", "is empty text, which the mapping refuses (`empty: reject`)"));
             }

@@ -99,8 +99,15 @@ impl Sending<'_> {
         let mut attempt = 0;
         while !open.is_empty() {
             attempt += 1;
-            let batch: Vec<Change> = open.iter().map(|at| changes[*at].clone()).collect();
-            let error = match self.call(&batch, &named(op, changes.len(), &open)).await {
+            let some: Vec<Change>;
+            // Nearly always all of them go at once: then nothing is copied.
+            let batch = if open.len() == changes.len() {
+                changes
+            } else {
+                some = open.iter().map(|at| changes[*at].clone()).collect();
+                &some
+            };
+            let error = match self.call(batch, &named(op, changes.len(), &open)).await {
                 Ok(answers) => {
                     let before = open.len();
                     open = sort_answers(open, answers, outcomes)?;

@@ -37,6 +37,10 @@ pub(crate) trait Taker: Send {
     fn duplicate(&mut self, key: Key, to: Target, why: FieldReject) -> Result<()>;
     /// A record that is not quiet, with all that is known of it.
     fn look(&mut self, look: Look) -> Result<()>;
+    /// Several of them, in order.
+    fn looks(&mut self, looks: Vec<Look>) -> Result<()> {
+        looks.into_iter().try_for_each(|look| self.look(look))
+    }
     /// Rejects so far, for progress.
     fn rejected(&self) -> u64;
 }
@@ -101,9 +105,10 @@ impl<'a> Looks<'a> {
             if part.is_empty() {
                 return Ok(());
             }
+            let mut looks = Vec::with_capacity(part.len());
             for found in self.complete(part, &warehouse).await? {
                 match found {
-                    Found::Look(look) => sink.look(*look)?,
+                    Found::Look(look) => looks.push(*look),
                     Found::Duplicate(key, copies) => {
                         let column = &self.ctx.sync.key.warehouse;
                         let reason = format!("{copies} rows have this key in `{column}`; a key names one record");
@@ -112,6 +117,7 @@ impl<'a> Looks<'a> {
                     }
                 }
             }
+            sink.looks(looks)?;
         }
     }
 

@@ -20,6 +20,7 @@ mod looks;
 mod noted;
 mod ops;
 pub mod pace;
+mod pieces;
 mod records;
 mod resume;
 pub mod retry;

@@ -13,6 +13,7 @@ use crate::plan::reconcile::{Answered, Class, Rules, Settled, TargetPlan, Verdic
 
 use super::ask::{Answers, Heard};
 use super::context::Ctx;
+use super::pieces::in_pieces;
 
 /// Settles batch after batch within an open span.
 pub(crate) struct Settling<'a> {
@@ -57,7 +58,7 @@ impl<'a> Settling<'a> {
         let (settlement, missed) = self.settlement(heard, last)?;
         self.books.add(&settlement.books);
         env.failpoint("deliver.before_settle");
-        self.ctx.engine.memory.settle(&self.ctx.lease, &settlement).await?;
+        self.ctx.engine.memory.settle_all(&self.ctx.lease, settlement).await?;
         if sent {
             env.failpoint("deliver.settled");
         }
@@ -74,26 +75,39 @@ impl<'a> Settling<'a> {
         let mut settlement = Settlement { run: ctx.run.clone(), batch, ..Settlement::default() };
         settlement.entries.reserve(heard.verdicts.len());
         let mut missed = Vec::new();
+        let mut told = Vec::with_capacity(heard.verdicts.len());
         let mut dealt = Dealt::new(heard.answers);
         for verdict in heard.verdicts {
             let one = dealt.next(&verdict);
-            let settled = match self.sort_missed(verdict, one, last) {
-                Sorted::Settle(verdict, platform, warehouse) => settle(&rules, *verdict, platform, warehouse)?,
+            if !is_missed(&one.0) && !is_missed(&one.1) {
+                told.push((verdict, one.0, one.1));
+                continue;
+            }
+            match self.sort_missed(verdict, one, last) {
+                Sorted::Settle(verdict, platform, warehouse) => told.push((*verdict, platform, warehouse)),
                 Sorted::Again(again, part) => {
                     missed.push(*again);
-                    let Some((verdict, platform)) = part else { continue };
-                    settle(&rules, *verdict, platform, Answered::Nothing)?
+                    told.extend(part.map(|(verdict, platform)| (*verdict, platform, Answered::Nothing)));
                 }
-            };
-            self.done += 1;
-            add(ctx, &mut settlement, settled);
+            }
+        }
+        self.done += told.len() as u64;
+        let piece = |told: Vec<Told>| {
+            let mut part = Settlement::default();
+            part.entries.reserve(told.len());
+            for (verdict, platform, warehouse) in told {
+                add(ctx, &mut part, settle(&rules, verdict, platform, warehouse)?);
+            }
+            Ok(part)
+        };
+        for part in in_pieces(&*ctx.engine.env, told, &piece)? {
+            join(&mut settlement, part);
         }
         Ok((settlement, missed))
     }
 
     /// A record that changed under our hands is looked at again; what the other direction did is kept.
     fn sort_missed(&mut self, mut verdict: Verdict, one: (Answered, Answered), last: bool) -> Sorted {
-        let is_missed = |answered: &Answered| matches!(answered, Answered::Outcome(Outcome::Missed { .. }));
         let (platform, warehouse) = one;
         let (on_platform, in_warehouse) = (is_missed(&platform), is_missed(&warehouse));
         let again = (on_platform || in_warehouse) && !last && self.again(&verdict, &platform, &warehouse);
@@ -126,6 +140,10 @@ impl<'a> Settling<'a> {
         let upsert = matches!(self.ctx.sync.write, WriteMode::Upsert | WriteMode::Mirror);
         upsert && (is_gone(platform) || is_gone(warehouse)) && verdict.writes()
     }
+}
+
+fn is_missed(answered: &Answered) -> bool {
+    matches!(answered, Answered::Outcome(Outcome::Missed { .. }))
 }
 
 fn is_gone(answered: &Answered) -> bool {
@@ -175,6 +193,21 @@ impl Dealt {
         };
         (platform, warehouse)
     }
+}
+
+/// A record with what both sides answered.
+type Told = (Verdict, Answered, Answered);
+
+/// Adds a piece of a batch to the batch.
+fn join(settlement: &mut Settlement, part: Settlement) {
+    settlement.entries.extend(part.entries);
+    settlement.removed.extend(part.removed);
+    settlement.rejects.extend(part.rejects);
+    settlement.delivered_to.extend(part.delivered_to);
+    settlement.conflicts.extend(part.conflicts);
+    settlement.settled_conflicts.extend(part.settled_conflicts);
+    settlement.history.extend(part.history);
+    settlement.books.add(&part.books);
 }
 
 /// Adds one record's settlement to a batch's.

@@ -15,12 +15,14 @@ use crate::plan::reconcile::{
 use super::batch::Batch;
 use super::judged::Judged;
 use super::looks::Taker;
+use super::pieces::in_pieces;
 
 /// Collects what detection found.
 pub(crate) struct Sink<'a> {
     rules: Rules<'a>,
     judged: &'a Judged,
     targets: Vec<Target>,
+    env: &'a dyn Env,
     scratch: Box<dyn Scratch>,
     /// The names that the verdicts in scratch refer to.
     names: Names,
@@ -51,7 +53,7 @@ impl<'a> Sink<'a> {
         rules: Rules<'a>,
         judged: &'a Judged,
         targets: Vec<Target>,
-        env: &dyn Env,
+        env: &'a dyn Env,
         planned: Planned,
         remember: bool,
     ) -> Result<Self> {
@@ -61,6 +63,7 @@ impl<'a> Sink<'a> {
             rules,
             judged,
             targets,
+            env,
             scratch,
             names: Names::default(),
             buffer: Vec::new(),
@@ -221,6 +224,18 @@ impl Taker for Sink<'_> {
     fn look(&mut self, look: Look) -> Result<()> {
         let verdict = reconcile(&self.rules, &look);
         self.verdict(&look, verdict)
+    }
+
+    fn looks(&mut self, looks: Vec<Look>) -> Result<()> {
+        let rules = &self.rules;
+        let decided = |looks: Vec<Look>| {
+            let decide = |look| (reconcile(rules, &look), look);
+            Ok(looks.into_iter().map(decide).collect::<Vec<(Verdict, Look)>>())
+        };
+        for piece in in_pieces(self.env, looks, &decided)? {
+            piece.into_iter().try_for_each(|(verdict, look)| self.verdict(&look, verdict))?;
+        }
+        Ok(())
     }
 
     fn rejected(&self) -> u64 {

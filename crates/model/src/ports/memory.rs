@@ -364,6 +364,10 @@ pub trait Memory: Send + Sync {
     async fn answer(&self, lease: &Lease, span: &str, number: u32, answer: &[u8]) -> Result<()>;
     /// Goes one step forward, all or nothing.
     async fn settle(&self, lease: &Lease, settlement: &Settlement) -> Result<()>;
+    /// The same for one that is not needed afterwards: a batch of thousands is handed on instead of copied.
+    async fn settle_all(&self, lease: &Lease, settlement: Settlement) -> Result<()> {
+        self.settle(lease, &settlement).await
+    }
 
     /// Rejects that are open.
     async fn rejects(&self, sync: Option<&str>, limit: u32) -> Result<Vec<ListedReject>>;

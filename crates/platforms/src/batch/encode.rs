@@ -12,6 +12,7 @@ use tidegate_model::{Error, Result};
 
 use super::config::NullKey;
 use super::model::{ADD, REMOVE, attribute};
+use crate::pieces::in_pieces;
 
 const SECOND: i64 = 1_000_000;
 /// 0001-01-01 and 9999-12-31 in days since 1970: years of four digits.
@@ -65,18 +66,30 @@ impl<'a> Encoder<'a> {
 
     /// The body of a call.
     pub fn body(&self, batch: &[Change]) -> Result<Body> {
-        let mut body = Body { bytes: Vec::with_capacity(batch.len() * 128), sent: Vec::new(), refused: Vec::new() };
-        body.bytes.push(b'[');
-        for (at, change) in batch.iter().enumerate() {
-            if !body.sent.is_empty() {
+        let mut body = Body { bytes: vec![b'['], sent: (0..batch.len()).collect(), refused: Vec::new() };
+        body.refused.reserve(batch.len());
+        for piece in in_pieces(batch, |_, part| self.operations(part)) {
+            let (bytes, refused) = piece?;
+            if !body.refused.is_empty() {
                 body.bytes.push(b',');
             }
-            body.sent.push(at);
-            let refused = self.operation(change, &mut body.bytes)?;
-            body.refused.push(refused);
+            body.bytes.extend_from_slice(&bytes);
+            body.refused.extend(refused);
         }
         body.bytes.push(b']');
         Ok(body)
+    }
+
+    /// The operations of some changes with commas between them, and what of each cannot be written.
+    fn operations(&self, changes: &[Change]) -> Result<(Vec<u8>, Vec<Vec<FieldReject>>)> {
+        let (mut bytes, mut refused) = (Vec::with_capacity(changes.len() * 192), Vec::with_capacity(changes.len()));
+        for change in changes {
+            if !refused.is_empty() {
+                bytes.push(b',');
+            }
+            refused.push(self.operation(change, &mut bytes)?);
+        }
+        Ok((bytes, refused))
     }
 
     fn operation(&self, change: &Change, out: &mut Vec<u8>) -> Result<Vec<FieldReject>> {

@@ -4,6 +4,7 @@
 //! and arrays of errors. What stands in an error's item is not: it is matched by whichever keys are found in it, and a
 //! record that nobody mentions is settled by counting, or is refused rather than believed.
 
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value as Json};
@@ -52,11 +53,19 @@ const REASONS: [&str; 5] = ["message", "error", "reason", "msg", "description"];
 /// Characters of a reason that are kept.
 const REASON_MAX: usize = 300;
 
-/// Finds records by their keys.
-struct Index<'a>(HashMap<(usize, String), usize>, &'a [Sent]);
+/// Finds records by their keys. An answer that only counts is not asked for any: then no key is folded.
+struct Index<'a>(OnceCell<HashMap<(usize, String), usize>>, &'a [&'a Sent]);
 
 impl<'a> Index<'a> {
-    fn new(sent: &'a [Sent]) -> Self {
+    fn new(sent: &'a [&'a Sent]) -> Self {
+        Self(OnceCell::new(), sent)
+    }
+
+    fn map(&self) -> &HashMap<(usize, String), usize> {
+        self.0.get_or_init(|| Self::folded(self.1))
+    }
+
+    fn folded(sent: &[&Sent]) -> HashMap<(usize, String), usize> {
         let mut map = HashMap::with_capacity(sent.len() * 2);
         for (at, record) in sent.iter().enumerate() {
             let keys = [&record.id, &record.external, &record.source, &record.email];
@@ -66,14 +75,14 @@ impl<'a> Index<'a> {
                 }
             }
         }
-        Self(map, sent)
+        map
     }
 
     fn find(&self, json: &Json) -> Option<usize> {
         let object = json.as_object()?;
         let direct = KEYS.iter().enumerate().find_map(|(kind, key)| {
             let value = object.get(*key)?.as_str()?;
-            self.0.get(&(kind, folded(value))).copied()
+            self.map().get(&(kind, folded(value))).copied()
         });
         direct.or_else(|| NESTED.iter().find_map(|name| self.find(object.get(*name)?)))
     }
@@ -122,7 +131,7 @@ fn errors(name: &str) -> bool {
 
 /// What an answer says of each record; `None` if all that it says is that something, it does not say what, is wrong:
 /// nothing was taken then.
-pub(super) fn read(answer: &Map<String, Json>, sent: &[Sent]) -> Option<Vec<Said>> {
+pub(super) fn read(answer: &Map<String, Json>, sent: &[&Sent]) -> Option<Vec<Said>> {
     let index = Index::new(sent);
     let mut said: Vec<Option<Said>> = vec![None; sent.len()];
     let mut nameless: Vec<String> = Vec::new();
@@ -165,7 +174,7 @@ fn counts(answer: &Map<String, Json>) -> (u64, u64, u64) {
 /// Settles those that no list mentions.
 fn rest(
     answer: &Map<String, Json>,
-    sent: &[Sent],
+    sent: &[&Sent],
     mut said: Vec<Option<Said>>,
     modified: &HashSet<&str>,
     nameless: &[String],
@@ -214,7 +223,8 @@ mod tests {
     }
 
     fn told(answer: Json, records: &[Sent]) -> Option<Vec<Said>> {
-        read(answer.as_object().expect("an object"), records)
+        let sent: Vec<&Sent> = records.iter().collect();
+        read(answer.as_object().expect("an object"), &sent)
     }
 
     fn some(text: &str) -> Option<String> {

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json};
 use tidegate_model::change::{Action, Change, FieldReject};
-use tidegate_model::record::Key;
+use tidegate_model::record::{FieldName, Key, RemoteId};
 use tidegate_model::value::{Type, Value};
 
 use super::answer::Sent;
@@ -16,10 +17,39 @@ use super::models::{CUSTOM, Field, Layout, Needs};
 /// Records that others refer to, by model and the name given.
 pub(super) type Parents = HashMap<String, HashMap<String, Parent>>;
 
+/// The members of an item, by name. There are a handful, of names that all items of a call share.
+#[derive(Debug, Default)]
+pub(super) struct Object(Vec<(FieldName, Json)>);
+
+impl Object {
+    fn insert(&mut self, name: FieldName, json: Json) {
+        match self.0.binary_search_by(|(other, _)| (**other).cmp(&name)) {
+            Ok(at) => self.0[at].1 = json,
+            Err(at) => self.0.insert(at, (name, json)),
+        }
+    }
+
+    /// A member.
+    pub(super) fn get(&self, name: &str) -> Option<&Json> {
+        self.0.iter().find(|(other, _)| &**other == name).map(|(_, json)| json)
+    }
+
+    /// Its members.
+    pub(super) fn values(&self) -> impl Iterator<Item = &Json> {
+        self.0.iter().map(|(_, json)| json)
+    }
+}
+
+impl Serialize for Object {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, json)| (&**name, json)))
+    }
+}
+
 /// An item that can be sent.
 #[derive(Debug)]
 pub(super) struct Item {
-    pub(super) json: Map<String, Json>,
+    pub(super) json: Object,
     pub(super) sent: Sent,
     /// Fields that are emptied.
     pub(super) cleared: Vec<String>,
@@ -52,21 +82,22 @@ pub(super) fn references(layout: &Layout, batch: &[Change]) -> HashMap<String, V
 pub(super) fn item(
     layout: &Layout,
     key: &str,
-    change: &Change,
+    (change, remote): (&Change, Option<&RemoteId>),
     parents: &Parents,
     clear_as: ClearAs,
 ) -> Result<Item, FieldReject> {
-    let mut item = Item { json: Map::new(), sent: Sent::default(), cleared: Vec::new(), dropped: Vec::new() };
+    let json = Object(Vec::with_capacity(change.fields.len() + 2));
+    let mut item = Item { json, sent: Sent::default(), cleared: Vec::new(), dropped: Vec::new() };
     item.sent.update = change.action == Action::Update;
-    if let Some(remote) = &change.remote {
-        item.json.insert("_id".to_owned(), Json::String(remote.as_str().to_owned()));
+    if let Some(remote) = remote {
+        item.json.insert("_id".into(), Json::String(remote.as_str().to_owned()));
     }
     if key != "_id" && !change.key.as_str().is_empty() {
         let field = layout.field(key).ok_or_else(|| unknown(layout, key))?;
         let text = codec::normal(field, change.key.as_str());
-        item.json.insert(key.to_owned(), Json::String(text));
-    } else if change.remote.is_none() && !change.key.as_str().is_empty() {
-        item.json.insert("_id".to_owned(), Json::String(change.key.as_str().to_owned()));
+        item.json.insert(key.into(), Json::String(text));
+    } else if remote.is_none() && !change.key.as_str().is_empty() {
+        item.json.insert("_id".into(), Json::String(change.key.as_str().to_owned()));
     }
     let mut custom = Map::new();
     for (name, value) in change.fields.iter() {
@@ -92,15 +123,15 @@ pub(super) fn item(
             value => codec::encode(field, value)?,
         };
         match name.strip_prefix(CUSTOM) {
-            Some(own) => custom.insert(own.to_owned(), json),
-            None => item.json.insert(name.to_string(), json),
-        };
+            Some(own) => drop(custom.insert(own.to_owned(), json)),
+            None => item.json.insert(name.clone(), json),
+        }
     }
     if change.action == Action::Create {
         lacking(layout, &item.json)?;
     }
     if !custom.is_empty() {
-        item.json.insert("custom".to_owned(), Json::Object(custom));
+        item.json.insert("custom".into(), Json::Object(custom));
     }
     let text = |name: &str| item.json.get(name).and_then(Json::as_str).map(str::to_owned);
     item.sent = Sent {
@@ -125,7 +156,7 @@ fn required(name: &str) -> FieldReject {
     FieldReject::field(name, "required", format!("{name} must not be empty"))
 }
 
-fn lacking(layout: &Layout, json: &Map<String, Json>) -> Result<(), FieldReject> {
+fn lacking(layout: &Layout, json: &Object) -> Result<(), FieldReject> {
     let empty = |name: &str| json.get(name).is_none_or(|value| value.is_null() || value == "");
     if let Some(field) = layout.fields().find(|field| field.schema.required && empty(field.name())) {
         return Err(required(field.name()));
@@ -169,7 +200,7 @@ fn reference(field: &Field, value: &Value, parents: &Parents) -> Result<Json, Fi
 }
 
 /// Takes the values of an item out of a text that Planhat wrote: reasons never hold values.
-pub(super) fn scrubbed(text: &str, item: &Map<String, Json>) -> String {
+pub(super) fn scrubbed<'j>(text: &str, members: impl Iterator<Item = &'j Json>) -> String {
     fn values<'j>(json: &'j Json, out: &mut Vec<&'j str>) {
         match json {
             Json::String(text) if text.chars().count() > 2 => out.push(text),
@@ -179,7 +210,7 @@ pub(super) fn scrubbed(text: &str, item: &Map<String, Json>) -> String {
         }
     }
     let mut all = Vec::new();
-    item.values().for_each(|value| values(value, &mut all));
+    members.for_each(|value| values(value, &mut all));
     all.sort_unstable_by_key(|text| std::cmp::Reverse(text.len()));
     let mut out = text.to_owned();
     for value in all {

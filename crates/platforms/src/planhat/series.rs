@@ -211,7 +211,7 @@ impl Sending<'_> {
                 }
                 continue;
             };
-            let why = format!("Planhat refused the row: {}", scrubbed(text, &row.json));
+            let why = format!("Planhat refused the row: {}", scrubbed(text, row.json.values()));
             self.refuse(row.number, FieldReject::record("refused", why));
         }
         self.loaded.created += open.iter().flatten().count() as u64;

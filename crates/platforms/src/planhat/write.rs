@@ -16,6 +16,7 @@ use super::items::{self, CANNOT_CLEAR, Item, Parents};
 use super::line::{Answer, Call, Host, whole};
 use super::models::{CUSTOM, Layout};
 use super::read::Look;
+use crate::pieces::in_pieces;
 
 /// Refused updates that are looked up, in case their record is gone: the first of a call.
 const GONE_LOOKS_MAX: usize = 20;
@@ -26,33 +27,67 @@ struct Batch<'a> {
     outcomes: Vec<Option<Outcome>>,
 }
 
+/// Changes made ready for their call.
+#[derive(Default)]
+struct Built {
+    items: Vec<(usize, Item)>,
+    /// The items as they are sent, with commas between them.
+    body: Vec<u8>,
+    deletes: Vec<(usize, RemoteId)>,
+    refused: Vec<(usize, FieldReject)>,
+}
+
+impl Built {
+    fn add(&mut self, at: usize, item: Item) -> Result<()> {
+        if !self.items.is_empty() {
+            self.body.push(b',');
+        }
+        serde_json::to_writer(&mut self.body, &item.json)
+            .map_err(|error| Error::internal("the body of a bulk upsert").cause(error))?;
+        self.items.push((at, item));
+        Ok(())
+    }
+}
+
 impl Planhat {
     /// Writes a batch.
     pub(super) async fn write_batch(&self, ask: &WriteAsk, changes: &[Change]) -> Result<Vec<Outcome>> {
         let layout = self.writable(ask, changes).await?;
         let mut batch = Batch { changes, outcomes: changes.iter().map(|_| None).collect() };
-        let mut seen = self.look_first(&layout, &ask.key, &mut batch).await?;
+        let seen = self.look_first(&layout, &ask.key, &mut batch).await?;
         let parents = self.parents(&layout, changes).await?;
-        let mut items: Vec<(usize, Item)> = Vec::new();
-        let mut deletes: Vec<(usize, RemoteId)> = Vec::new();
-        for (at, change) in changes.iter().enumerate() {
-            if batch.outcomes[at].is_some() {
-                continue;
+        let build = |from: usize, part: &[Change]| {
+            let mut built = Built::default();
+            let open = part.iter().zip(from..).filter(|(_, at)| batch.outcomes[*at].is_none());
+            for (change, at) in open {
+                let remote = seen.get(&at).or(change.remote.as_ref());
+                if change.action == Action::Delete {
+                    built.deletes.extend(remote.map(|remote| (at, remote.clone())));
+                    continue;
+                }
+                match items::item(&layout, &ask.key, (change, remote), &parents, self.clear_as) {
+                    Ok(item) => built.add(at, item)?,
+                    Err(why) => built.refused.push((at, why)),
+                }
             }
-            let mut change = change.clone();
-            if let Some(remote) = seen.remove(&at) {
-                change.remote = Some(remote);
+            Ok(built)
+        };
+        let built: Vec<Result<Built>> = in_pieces(changes, build);
+        let (mut items, mut deletes, mut body) = (Vec::with_capacity(changes.len()), Vec::new(), vec![b'[']);
+        for built in built {
+            let built = built?;
+            if !items.is_empty() && !built.items.is_empty() {
+                body.push(b',');
             }
-            if change.action == Action::Delete {
-                deletes.extend(change.remote.map(|remote| (at, remote)));
-                continue;
-            }
-            match items::item(&layout, &ask.key, &change, &parents, self.clear_as) {
-                Ok(item) => items.push((at, item)),
-                Err(why) => batch.outcomes[at] = Some(Outcome::Rejected(why)),
+            body.extend_from_slice(&built.body);
+            items.extend(built.items);
+            deletes.extend(built.deletes);
+            for (at, why) in built.refused {
+                batch.outcomes[at] = Some(Outcome::Rejected(why));
             }
         }
-        self.put(&layout, items, &mut batch).await?;
+        body.push(b']');
+        self.put(&layout, items, body, &mut batch).await?;
         self.delete(&layout, &deletes, &mut batch).await?;
         let unsaid = || Outcome::Retry(Error::internal("a change was left without an answer"));
         Ok(batch.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(unsaid)).collect())
@@ -129,14 +164,18 @@ impl Planhat {
     }
 
     /// Sends the items in one call.
-    async fn put(&self, layout: &Layout, items: Vec<(usize, Item)>, batch: &mut Batch<'_>) -> Result<()> {
+    async fn put(
+        &self,
+        layout: &Layout,
+        items: Vec<(usize, Item)>,
+        body: Vec<u8>,
+        batch: &mut Batch<'_>,
+    ) -> Result<()> {
         // A change of which nothing is left to be sent names its record alone.
         if items.is_empty() {
             return Ok(());
         }
         let doing = format!("write {} of {}", items.len(), layout.def.endpoint);
-        let body = serde_json::to_vec(&items.iter().map(|(_, item)| &item.json).collect::<Vec<_>>())
-            .map_err(|error| Error::internal("the body of a bulk upsert").cause(error))?;
         let path = [layout.def.endpoint.as_str()];
         let answer = self
             .line
@@ -150,7 +189,7 @@ impl Planhat {
                 doing: &doing,
             })
             .await?;
-        let sent: Vec<Sent> = items.iter().map(|(_, item)| item.sent.clone()).collect();
+        let sent: Vec<&Sent> = items.iter().map(|(_, item)| &item.sent).collect();
         let said = said(&answer, &sent, &doing)?;
         for ((at, item), said) in items.iter().zip(said) {
             batch.outcomes[*at] = Some(self.outcome(layout, item, said).await);
@@ -184,12 +223,12 @@ impl Planhat {
             Said::Refused { insert: true, .. } if item.sent.update => Outcome::Missed { now: None, remote: None },
             Said::Refused { permission, why, .. } => {
                 let rule = if permission { "permission" } else { "refused" };
-                let why = items::scrubbed(&why, &item.json);
+                let why = items::scrubbed(&why, item.json.values());
                 let why = if why.is_empty() { "it gave no reason".to_owned() } else { why };
                 Outcome::Rejected(FieldReject::record(rule, format!("Planhat refused the record: {why}")))
             }
             Said::Silent(why) => {
-                let why = items::scrubbed(&why, &item.json);
+                let why = items::scrubbed(&why, item.json.values());
                 let why = if why.is_empty() { String::new() } else { format!(" It said of some record: {why}") };
                 let reason = format!("Planhat's answer does not say what became of the record.{why}");
                 Outcome::Rejected(FieldReject::record("not_told", reason))
@@ -314,7 +353,7 @@ impl Planhat {
 const STANDS: &str = "Planhat keeps the old value although the field was emptied; empty it there by hand, or try another `clear_as` of the connection";
 
 /// What an answer says of each record, or the error of the whole call: then nothing was taken.
-fn said(answer: &Answer, sent: &[Sent], doing: &str) -> Result<Vec<Said>> {
+fn said(answer: &Answer, sent: &[&Sent], doing: &str) -> Result<Vec<Said>> {
     let Some(Json::Object(object)) = answer.json() else {
         if answer.good() {
             return Err(Error::new(ErrorKind::Lost, format!("{doing}: Planhat's answer cannot be read"))

@@ -63,6 +63,8 @@ impl Conn {
         records: impl Iterator<Item = &'a LedgerRecord>,
     ) -> rusqlite::Result<(i64, Vec<&'a LedgerRecord>)> {
         let mut upsert = self.db.prepare_cached(UPSERT)?;
+        let sql = "INSERT OR REPLACE INTO details (sync, key, detail) VALUES (?1, ?2, ?3)";
+        let mut put_detail = self.db.prepare_cached(sql)?;
         let mut delta = 0;
         let mut blocked = Vec::new();
         for record in records {
@@ -87,20 +89,14 @@ impl Conn {
             }
             let old = self.old_flags.load(Ordering::Relaxed);
             delta += linked(flags) - if old == NO_ROW { 0 } else { linked(old) };
-            self.put_detail(sync, record, old != NO_ROW && old & bits::DETAIL != 0)?;
+            if !record.detail.is_empty() {
+                put_detail.execute(params![sync, entry.key.as_str(), record.detail])?;
+            } else if old != NO_ROW && old & bits::DETAIL != 0 {
+                let sql = "DELETE FROM details WHERE sync = ?1 AND key = ?2";
+                self.db.prepare_cached(sql)?.execute(params![sync, entry.key.as_str()])?;
+            }
         }
         Ok((delta, blocked))
-    }
-
-    fn put_detail(&self, sync: i64, record: &LedgerRecord, had: bool) -> rusqlite::Result<()> {
-        let key = record.entry.key.as_str();
-        if !record.detail.is_empty() {
-            let sql = "INSERT OR REPLACE INTO details (sync, key, detail) VALUES (?1, ?2, ?3)";
-            self.db.prepare_cached(sql)?.execute(params![sync, key, record.detail])?;
-        } else if had {
-            self.db.prepare_cached("DELETE FROM details WHERE sync = ?1 AND key = ?2")?.execute(params![sync, key])?;
-        }
-        Ok(())
     }
 
     pub(super) fn remove_ledger_now(&self, sync: i64, keys: &[Key]) -> rusqlite::Result<i64> {

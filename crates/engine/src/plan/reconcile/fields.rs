@@ -8,6 +8,7 @@ use tidegate_model::value::Value;
 
 use super::super::images::{Detail, Image};
 use super::super::map::MappedField;
+use super::wire::identical;
 use super::{Class, FieldWrite, Look, Rules, TargetPlan, Verdict};
 
 /// How often in a row the same value may be sent before the field is held as `oscillating`.
@@ -133,7 +134,7 @@ pub fn push(
         id: field.id,
         name: field.name.clone(),
         target_name,
-        source: source.clone(),
+        source: (!identical(source, &sent)).then(|| source.clone()),
         sent,
         before,
         streak,

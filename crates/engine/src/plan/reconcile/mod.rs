@@ -141,14 +141,21 @@ pub struct FieldWrite {
     pub name: FieldName,
     /// The name under which the target knows it.
     pub target_name: FieldName,
-    /// The source side's value, in its own form.
-    pub source: Value,
+    /// The source side's value, in its own form; `None` if it is sent as it is.
+    pub source: Option<Value>,
     /// The value that is sent, in the target's form.
     pub sent: Value,
     /// What stood at the target, if known.
     pub before: Option<Value>,
     /// In how many runs in a row this same value has been sent, this one included.
     pub streak: u8,
+}
+
+impl FieldWrite {
+    /// The source side's value, in its own form.
+    pub fn source(&self) -> &Value {
+        self.source.as_ref().unwrap_or(&self.sent)
+    }
 }
 
 /// What is to be done in one direction.

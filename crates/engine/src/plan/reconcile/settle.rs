@@ -282,7 +282,7 @@ impl State<'_> {
             counts.normalised += 1;
         }
         let images = self.verdict.detail.field_mut(write.id);
-        images.set(to.other(), Image::of(&write.source, kind, printer));
+        images.set(to.other(), Image::of(write.source(), kind, printer));
         if self.rules.sync.two_way() && to == Target::Platform && write.sent.is_null() {
             // Whether the clear was taken is only known once the field was read again.
             self.verdict.open |= write.before.as_ref().is_some_and(|before| !before.is_null());

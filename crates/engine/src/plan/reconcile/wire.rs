@@ -120,7 +120,7 @@ fn pack_plan(plan: TargetPlan, names: &mut Names) -> PackedPlan {
         id: write.id,
         name: names.number(&write.name),
         target_name: (write.target_name != write.name).then(|| names.number(&write.target_name)),
-        source: (!identical(&write.source, &write.sent)).then_some(write.source),
+        source: write.source,
         sent: write.sent,
         before: write.before,
         streak: write.streak,
@@ -139,7 +139,7 @@ fn carried(action: Action, writes: &[FieldWrite]) -> impl Iterator<Item = (&Fiel
 }
 
 /// Whether one value can stand for the other: equal, and written alike.
-fn identical(a: &Value, b: &Value) -> bool {
+pub(super) fn identical(a: &Value, b: &Value) -> bool {
     match (a, b) {
         // 1.50 and 1.5 are equal and not alike; so are 0 and -0.
         (Value::Decimal(x), Value::Decimal(y)) => x.scale() == y.scale() && x == y,
@@ -181,7 +181,7 @@ fn unpack_plan(plan: PackedPlan, key: &Key, names: &Names) -> Result<TargetPlan>
             id: write.id,
             target_name: write.target_name.map_or_else(|| Ok(name.clone()), |number| names.name(number))?,
             name,
-            source: write.source.unwrap_or_else(|| write.sent.clone()),
+            source: write.source,
             sent: write.sent,
             before: write.before,
             streak: write.streak,

@@ -175,7 +175,7 @@ fn write(ctx: &Ctx, look: &Look, to: Target, name: &str, value: &Value, entry: &
         id: field.id,
         name: field.name.clone(),
         target_name: name.into(),
-        source,
+        source: Some(source),
         sent: value.clone(),
         before: entry.after.get(name).cloned(),
         streak: 0,

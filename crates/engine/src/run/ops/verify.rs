@@ -236,7 +236,7 @@ fn mend(ctx: &Ctx, look: &Look, side: Target, drift: &Drift) -> Option<FieldWrit
         id: field.id,
         name: field.name.clone(),
         target_name,
-        source,
+        source: Some(source),
         sent: drift.expected.clone()?,
         before: drift.found.clone(),
         streak: 0,
