@@ -31,10 +31,6 @@ use tidegate_model::ports::{ReadAsk, ReadMode};
 use tidegate_model::schema::Source;
 use tidegate_warehouses::{OpenContext, in_memory, open};
 
-/// The allocator of what is shipped, for all three.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Rows of a chunk: some 4 MB once inflated, about what the service makes of rows this wide.
 const CHUNK_ROWS: usize = 50_000;
 /// Batches of a chunk: the service sends several.

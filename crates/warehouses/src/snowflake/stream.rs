@@ -65,7 +65,7 @@ pub(super) fn pages(answer: Answer, columns: Vec<Wanted>, page_rows: usize, doin
         schema: schema(&columns),
         columns,
         format: answer.format,
-        rooms: Rooms::default(),
+        rooms: Rooms::new(),
         page_rows: page_rows.max(1),
         doing: doing.to_owned(),
         query_id: answer.query_id,

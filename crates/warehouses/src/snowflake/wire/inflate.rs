@@ -2,7 +2,7 @@
 //! that is given back and asked for anew costs a tenth of the inflating, to clear it and to map it.
 
 use std::borrow::Cow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use bytes::Bytes;
 use flate2::{Decompress, FlushDecompress, Status};
@@ -63,8 +63,15 @@ fn unpacked<B: AsRef<[u8]>>(body: impl IntoIterator<Item = B>, room: &mut Vec<u8
 }
 
 /// Rooms for the inflated parts of one result.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(in crate::snowflake) struct Rooms(Arc<Mutex<Vec<Vec<u8>>>>);
+
+/// What is made of a part comes and goes by some hundred kilobytes. glibc gives such memory back to the system and maps
+/// it anew each time, until a larger block was once freed: then it takes blocks of that size for usual, and keeps twice
+/// as much (mallopt(3), M_MMAP_THRESHOLD, "dynamic"). Nothing is written to this one, so it costs no memory.
+static USUAL: LazyLock<()> = LazyLock::new(|| drop(std::hint::black_box(vec![0_u8; USUAL_BYTES])));
+/// A part of a result, and a little.
+const USUAL_BYTES: usize = 8 << 20;
 
 /// An inflated part. Its room is free for the next one once nothing points into it any more.
 #[derive(Debug)]
@@ -75,6 +82,12 @@ pub(in crate::snowflake) struct Inflated {
 }
 
 impl Rooms {
+    /// None yet.
+    pub(in crate::snowflake) fn new() -> Self {
+        LazyLock::force(&USUAL);
+        Self(Arc::default())
+    }
+
     /// The bytes of a part that came in these pieces, which are let go one by one: compressed, they are never held in
     /// one piece. What does not begin as gzip does is left as it is.
     pub(in crate::snowflake) fn inflate(&self, body: Vec<Bytes>, expected: usize) -> Result<Inflated> {
@@ -156,7 +169,7 @@ mod tests {
         let packed = gzip.finish().expect("packed");
         for (size, expected) in [(1, 0), (7, plain.len()), (1_000, plain.len() - 1), (packed.len(), 10 * plain.len())] {
             let pieces = |body: &[u8]| body.chunks(size).map(Bytes::copy_from_slice).collect::<Vec<_>>();
-            let rooms = Rooms::default();
+            let rooms = Rooms::new();
             // The second time into a room that holds the bytes of the first.
             for _ in 0..2 {
                 let whole = rooms.inflate(pieces(&packed), expected).expect("inflated");
@@ -169,7 +182,7 @@ mod tests {
 
     #[test]
     fn rooms_are_used_again_and_few_are_kept() {
-        let rooms = Rooms::default();
+        let rooms = Rooms::new();
         let part = |bytes: usize| rooms.inflate(vec![gzip(&vec![7; bytes])], bytes).expect("inflated");
         let (one, other) = (part(1_000), part(1_000));
         let places = [one.room.as_ptr(), other.room.as_ptr()];
