@@ -37,6 +37,8 @@ mod reach;
 mod scale;
 #[path = "api/server.rs"]
 mod server;
+#[path = "api/setup.rs"]
+mod setup;
 #[cfg(feature = "failpoints")]
 #[path = "api/shared.rs"]
 mod shared;

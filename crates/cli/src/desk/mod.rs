@@ -190,10 +190,10 @@ impl Desk for ProjectDesk {
     async fn usage(&self, connection: &str, series: &str, days: u32) -> Result<Vec<UsageAnswer>> {
         discover::usage(self, connection, series, days).await
     }
-    async fn setup(&self, connection: &str) -> Result<Option<String>> {
+    async fn setup(&self, connection: &str, ask: &SetupAsk) -> Result<Option<String>> {
         let shop = self.shop();
         let found = known(shop.connection(connection))?;
-        crate::cmd::setup::text_of(&shop.root, shop.project.serve.public_url.as_deref(), found)
+        crate::cmd::setup::text_of(&shop.root, shop.project.serve.public_url.as_deref(), found, ask)
     }
 
     async fn redirect_uri(&self, here: &str) -> Result<String> {

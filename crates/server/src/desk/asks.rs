@@ -86,6 +86,18 @@ pub struct ConflictsAsk {
     pub after: Option<String>,
 }
 
+/// What the set-up of a connection needs and its file does not say.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct SetupAsk {
+    /// The address of the person who signs in, for OAuth at Snowflake.
+    pub email: Option<String>,
+    /// Where the browser comes back to, for OAuth at Snowflake; else `/oauth/callback` at `serve.public_url`.
+    pub redirect_uri: Option<String>,
+    /// The schema that is read, at Snowflake, where no sync names a table.
+    pub schema: Option<String>,
+}
+
 /// Which records of a platform.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub struct RecordsAsk {

@@ -93,7 +93,7 @@ pub trait Desk: Send + Sync {
     /// The last days on which a series of a platform has entries, oldest first; none where nobody knows.
     async fn usage(&self, connection: &str, series: &str, days: u32) -> Result<Vec<UsageAnswer>>;
     /// The SQL and steps that set the other system up for a connection; `None`: there is nothing to set up there.
-    async fn setup(&self, connection: &str) -> Result<Option<String>>;
+    async fn setup(&self, connection: &str, ask: &SetupAsk) -> Result<Option<String>>;
 
     /// Where another system sends a browser back to. `here` is our own address as the browser knows it, for projects that
     /// do not say.

@@ -7,6 +7,7 @@ mod snowflake;
 use clap::{Parser, Subcommand};
 use tidegate_model::config::Connection;
 use tidegate_model::{Error, Result};
+use tidegate_server::desk::SetupAsk;
 use tidegate_warehouses::snowflake::setup::{Setup, Step, WarehouseSize, print};
 
 use crate::app::{App, Ending};
@@ -65,16 +66,26 @@ impl Size {
     }
 }
 
-/// The set-up of a connection of the project, filled in from its files; `None`: there is nothing to set up there.
-pub fn text_of(root: &std::path::Path, public_url: Option<&str>, connection: &Connection) -> Result<Option<String>> {
+/// The set-up of a connection of the project, filled in from its files and from what else was given; `None`: there is
+/// nothing to set up there.
+pub fn text_of(
+    root: &std::path::Path,
+    public_url: Option<&str>,
+    connection: &Connection,
+    ask: &SetupAsk,
+) -> Result<Option<String>> {
     match connection.kind.as_str() {
         "snowflake" => {}
         "bigquery" => return bigquery::text_of(connection).map(Some),
         _ => return Ok(None),
     }
     let mut words = vec!["setup".to_owned(), "--connection".to_owned(), connection.name.clone()];
-    if let Some(url) = public_url {
-        words.extend(["--redirect-uri".to_owned(), format!("{}/oauth/callback", url.trim_end_matches('/'))]);
+    let public = public_url.map(|url| format!("{}/oauth/callback", url.trim_end_matches('/')));
+    for (flag, given) in
+        [("email", &ask.email), ("schema", &ask.schema), ("redirect-uri", &ask.redirect_uri.clone().or(public))]
+    {
+        let given = given.as_deref().map(str::trim).filter(|given| !given.is_empty());
+        words.extend(given.map(|given| format!("--{flag}={given}")));
     }
     let args = OfConnection::try_parse_from(words)
         .map_err(|error| Error::internal("the set-up was not asked for well").cause(error))?;

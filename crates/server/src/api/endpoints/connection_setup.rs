@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::prelude::*;
+use crate::desk::SetupAsk;
 
 /// What sets the other side up.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -18,9 +19,9 @@ pub(super) fn endpoint() -> Endpoint {
         "/connections/{connection}/setup",
         Scope::Read,
         "setup",
-        "SQL or commands that set the other side of a connection up, filled in from its file",
+        "SQL or commands that set the other side of a connection up, filled in from its file and its syncs",
     )
-    .served(|call: Call<OfConnection, Nothing, Nothing>| async move {
-        Ok(SetupAnswer { text: call.desk().setup(&call.path.connection).await? })
+    .served(|call: Call<OfConnection, SetupAsk, Nothing>| async move {
+        Ok(SetupAnswer { text: call.desk().setup(&call.path.connection, &call.query).await? })
     })
 }

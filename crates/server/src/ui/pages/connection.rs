@@ -11,7 +11,7 @@ use super::connections::{signed_in, works};
 use super::editor::{diff, form_pairs, problems, save_form};
 use crate::access::Scope;
 use crate::api::Api;
-use crate::desk::{ConnectionDetail, FileName, FindingAnswer, KindAnswer, ProblemAnswer};
+use crate::desk::{ConnectionDetail, FileName, FindingAnswer, KindAnswer, ProblemAnswer, SetupAsk};
 use crate::ui::parts::{Act, Settings, ago, back_field, escaped, flat, head, read_settings, schema_fields, severity};
 use crate::ui::visit::{Failed, Place, Shown, Visit};
 use crate::ui::yaml::{self, Step};
@@ -39,27 +39,25 @@ pub(super) async fn page(
     State(api): State<Api>,
     visit: Visit,
     Path(name): Path<String>,
+    Query(mut ask): Query<SetupAsk>,
     headers: axum::http::HeaderMap,
 ) -> Shown {
     let detail = api.desk.connection(&name).await?;
     let kind = kind_of(api.desk.kinds().await?, &detail.connection.kind)?;
     let redirect = api.desk.redirect_uri(&super::authenticate::here(&api, &headers)).await?;
+    // What the browser's address is, the project need not say.
+    ask.redirect_uri = ask.redirect_uri.filter(|uri| !uri.trim().is_empty()).or_else(|| Some(redirect.clone()));
     let body = html! {
         (whole(&visit, &name, &detail, &kind, &given(&detail), html! {}))
         (sign_in(&visit, &detail, &redirect))
-        @match api.desk.setup(&name).await {
-            Ok(Some(sql)) => (setup(&sql)),
-            Ok(None) => {},
-            Err(error) => section.card { h2 { "Set it up on the other side" } (refused(&error)) },
-        }
+        (set_up(&detail, &ask, api.desk.setup(&name, &ask).await))
     };
     Ok(visit.page(Place::Connections, &name, &body))
 }
 
 /// Where a person signs in to it, if one does.
 fn sign_in(visit: &Visit, detail: &ConnectionDetail, redirect: &str) -> Markup {
-    let oauth = detail.settings.pointer("/auth/method").and_then(Json::as_str) == Some("oauth");
-    if !oauth || !visit.may(Scope::Edit) {
+    if !by_oauth(detail) || !visit.may(Scope::Edit) {
         return html! {};
     }
     html! {
@@ -73,11 +71,39 @@ fn sign_in(visit: &Visit, detail: &ConnectionDetail, redirect: &str) -> Markup {
     }
 }
 
-fn setup(sql: &str) -> Markup {
+fn by_oauth(detail: &ConnectionDetail) -> bool {
+    detail.settings.pointer("/auth/method").and_then(Json::as_str) == Some("oauth")
+}
+
+/// What sets it up, with what it was made of; or what is still to be said, and why.
+fn set_up(detail: &ConnectionDetail, ask: &SetupAsk, made: Result<Option<String>>) -> Markup {
+    if matches!(made, Ok(None)) {
+        return html! {};
+    }
     html! {
-        section.card { div.row.apart { h2 { "Set it up on the other side" } button.small type="button" data-copies="setup" { "Copy" span.hidden-text { " the SQL" } } }
-            p.soft { "For an administrator to read and run. Nothing of it was run by tidegate." }
-            pre id="setup" tabindex="0" aria-label="SQL that sets it up" { (sql) }
+        section.card id="set-up" {
+            div.row.apart { h2 { "Set it up on the other side" } @if made.is_ok() { button.small type="button" data-copies="setup" { "Copy" span.hidden-text { " the SQL" } } } }
+            @if by_oauth(detail) && detail.connection.kind == "snowflake" { (still_to_say(detail, ask)) }
+            @match made {
+                Ok(sql) => {
+                    p.soft { "For an administrator to read and run. Nothing of it was run by tidegate." }
+                    pre id="setup" tabindex="0" aria-label="SQL that sets it up" { (sql.unwrap_or_default()) }
+                },
+                Err(error) => (refused(&error)),
+            }
+        }
+    }
+}
+
+/// A person signs in there: who, and where the browser comes back to, stands in no file.
+fn still_to_say(detail: &ConnectionDetail, ask: &SetupAsk) -> Markup {
+    let value = |given: &Option<String>| given.clone().unwrap_or_default();
+    html! {
+        form.filters method="get" action={ "/connections/" (escaped(&detail.connection.connection)) "#set-up" } {
+            div { label for="email" { "Who signs in (an address)" } input id="email" name="email" type="email" value=(value(&ask.email)); }
+            div { label for="redirect_uri" { "Where the browser comes back to" } input id="redirect_uri" name="redirect_uri" value=(value(&ask.redirect_uri)); }
+            div { label for="schema" { "Schema to read, if no sync says it" } input id="schema" name="schema" value=(value(&ask.schema)); }
+            button { "Show the SQL" }
         }
     }
 }
