@@ -139,6 +139,10 @@ impl Detail {
         };
         &mut self.fields[at].1
     }
+    /// A field's images, if there are any.
+    pub fn known_mut(&mut self, id: u64) -> Option<&mut FieldImage> {
+        self.fields.iter_mut().find(|(field, _)| *field == id).map(|(_, images)| images)
+    }
     /// The images of all fields.
     pub fn images(&self) -> impl Iterator<Item = &FieldImage> {
         self.fields.iter().map(|(_, image)| image)

@@ -79,6 +79,31 @@ fn edit_back_to_the_old_value_is_an_edit_if_its_time_is_newer() {
 }
 
 #[test]
+fn edit_back_to_what_we_once_wrote_is_an_edit() {
+    let mut bench = Bench::new(sync(&[("name", Both)]));
+    bench.warehouse.insert(Some("a"), &[("name", text("x"))]);
+    bench.ok();
+    // Written to the warehouse, and edited there before a run has read it back.
+    bench.platform.set("a", "name", text("ours"));
+    bench.ok();
+    for name in ["theirs", "ours"] {
+        bench.warehouse.set("a", "name", text(name));
+        bench.ok();
+        assert_eq!(bench.platform.get("a", "name"), Some(text(name)));
+    }
+    // The same the other way.
+    bench.warehouse.set("a", "name", text("again ours"));
+    bench.ok();
+    for name in ["theirs", "again ours"] {
+        bench.world.pass(LAG_MS);
+        bench.platform.set("a", "name", text(name));
+        bench.ok();
+        assert_eq!(bench.warehouse.get("a", "name"), Some(text(name)));
+    }
+    bench.quiet();
+}
+
+#[test]
 fn clear_that_the_platform_ignores_is_a_reject() {
     ignored_clear(false);
 }

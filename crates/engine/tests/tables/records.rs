@@ -115,6 +115,29 @@ fn gone_on_the_platform_with_the_warehouse_edited_is_made_again_from_the_edit_an
 }
 
 #[test]
+fn what_a_record_that_is_made_again_would_not_take_is_not_emptied_at_its_source() {
+    let mut bench = linked(Deletes::Propagate, DeleteConflict::Edit);
+    bench.platform.set("a", "note", text("drop-me"));
+    bench.ok();
+    bench.warehouse.set("a", "size", Value::Null);
+    bench.ok();
+    bench.platform.delete("a");
+    bench.warehouse.set("a", "name", text("edited"));
+    assert_eq!(bench.run().books.to_platform.created, 1);
+    assert_eq!(bench.rejects(), ["a/note dropped"]);
+    bench.run();
+    bench.run();
+    assert_eq!(bench.warehouse.get("a", "note"), Some(text("drop-me")));
+    assert_eq!(bench.rejects(), ["a/note dropped"]);
+    // Mended at its source, it goes there.
+    bench.warehouse.set("a", "note", text("mended"));
+    bench.ok();
+    assert_eq!(bench.platform.get("a", "note"), Some(text("mended")));
+    assert!(bench.rejects().is_empty());
+    bench.quiet();
+}
+
+#[test]
 fn gone_with_the_other_side_edited_is_deleted_where_deletes_win() {
     let mut bench = linked(Deletes::Propagate, DeleteConflict::Delete);
     bench.warehouse.delete("a");

@@ -9,7 +9,7 @@ use tidegate_model::run::{Books, Counts};
 use tidegate_model::sync::{LedgerKind, Target, WriteMode};
 use tidegate_model::value::Value;
 
-use super::super::images::{Image, Sent};
+use super::super::images::{FieldImage, Image, Sent};
 use super::super::prints::NO_PRINT;
 use super::fields::same;
 use super::{Class, FieldWrite, Rules, TargetPlan, Verdict};
@@ -263,9 +263,31 @@ impl State<'_> {
         self.written[slot(to)] = true;
         self.verdict.detail.set_wrote(to, self.rules.now);
         self.verdict.detail.reserve(plan.writes.len());
-        for write in &plan.writes {
-            if dropped.iter().all(|name| **name != *write.target_name) {
-                self.field(to, write, stored, counts);
+        let taken = |write: &&FieldWrite| dropped.iter().all(|name| **name != *write.target_name);
+        for write in plan.writes.iter().filter(taken) {
+            self.field(to, write, stored, counts);
+        }
+        if created {
+            self.begun_anew(to, plan, taken);
+        }
+    }
+
+    /// A record that was made again starts empty: what the ledger knew of the old one must not be taken for its image, or
+    /// the next run would think that somebody emptied it there, and empty the other side, too.
+    fn begun_anew(&mut self, to: Target, plan: &TargetPlan, taken: impl Fn(&&FieldWrite) -> bool) {
+        let (kind, printer) = (self.rules.sync.ledger, self.rules.printer);
+        for field in self.rules.mapping.fields.iter().filter(|field| field.direction.reaches(to)) {
+            let Some(images) = self.verdict.detail.known_mut(field.id) else { continue };
+            match plan.writes.iter().find(|write| write.id == field.id) {
+                Some(write) if taken(&write) => {}
+                // What it would not take is sent again with the next look, as of any new record.
+                Some(_) => *images = FieldImage::default(),
+                None => {
+                    *images.sent_mut(to) = None;
+                    if images.side(to).is_some() {
+                        images.set(to, Image::of(&Value::Null, kind, printer));
+                    }
+                }
             }
         }
     }
@@ -283,6 +305,10 @@ impl State<'_> {
         }
         let images = self.verdict.detail.field_mut(write.id);
         images.set(to.other(), Image::of(write.source(), kind, printer));
+        if let Some(sent) = images.sent_mut(to.other()) {
+            // What was read there is a later state than what we wrote. That the same is typed once more is then an edit.
+            sent.seen = true;
+        }
         if self.rules.sync.two_way() && to == Target::Platform && write.sent.is_null() {
             // Whether the clear was taken is only known once the field was read again.
             self.verdict.open |= write.before.as_ref().is_some_and(|before| !before.is_null());
