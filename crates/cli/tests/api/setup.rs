@@ -16,13 +16,13 @@ fn what_the_set_up_of_an_oauth_connection_lacks_is_asked_for_on_its_page() {
     let made = |page: &str| page.contains("CREATE SECURITY INTEGRATION");
 
     let bare = page("");
-    assert!(!made(&bare) && bare.contains("OAuth needs a person who signs in"), "{bare}");
+    assert!(!made(&bare) && bare.contains("nothing to read or write"), "{bare}");
     for field in ["name=\"email\"", "name=\"redirect_uri\"", "name=\"schema\""] {
         assert!(bare.contains(field), "no {field} in {bare}");
     }
     assert!(bare.contains(&format!("value=\"{here}\"")), "the browser's own address is proposed: {bare}");
-    let no_schema = page("?email=anna%40acme.example");
-    assert!(!made(&no_schema) && no_schema.contains("nothing to read or write"), "{no_schema}");
+    let nobody = page("?schema=CRM");
+    assert!(!made(&nobody) && nobody.contains("OAuth needs a person who signs in"), "{nobody}");
 
     let whole = page("?email=anna%40acme.example&redirect_uri=&schema=CRM");
     assert!(made(&whole) && whole.contains("ANNA@ACME.EXAMPLE") && whole.contains(&here), "{whole}");
@@ -32,7 +32,7 @@ fn what_the_set_up_of_an_oauth_connection_lacks_is_asked_for_on_its_page() {
 
     // A sync says the schema itself, and the API asks for the same.
     let sync = COMPANIES.replace("connection: lake, relation: companies", "connection: snow, relation: CRM.COMPANIES");
-    bench.write("syncs/companies.yaml", &sync);
+    bench.write("syncs/companies.yaml", &sync.replace("direction: both", "direction: to_platform"));
     let path = "/api/v1/connections/snow/setup";
     let lacks = server.get(path).expect(422).json();
     assert!(lacks["error"]["hint"].as_str().is_some_and(|hint| hint.contains("serve.public_url")), "{lacks}");

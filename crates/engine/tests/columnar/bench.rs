@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -27,6 +27,8 @@ pub struct TestEnv {
     ids: AtomicU64,
     /// Failpoint to die at, and how many times it is passed before.
     kill: Mutex<Option<(&'static str, u32)>>,
+    /// It died: the engine catches a panic of a run and writes it down, which nobody does who is dead.
+    dead: AtomicBool,
     /// Failpoints that were passed.
     pub passed: Mutex<BTreeMap<&'static str, u32>>,
 }
@@ -50,12 +52,14 @@ impl Env for TestEnv {
         Ok(Box::<Held>::default())
     }
     fn failpoint(&self, name: &'static str) {
+        assert!(!self.dead.load(Ordering::SeqCst), "dead, and come to {name}");
         *self.passed.lock().unwrap().entry(name).or_default() += 1;
         let mut kill = self.kill.lock().unwrap();
         match &mut *kill {
             Some((point, left)) if *point == name && *left == 0 => {
                 *kill = None;
                 drop(kill);
+                self.dead.store(true, Ordering::SeqCst);
                 panic!("killed at {name}");
             }
             Some((point, left)) if *point == name => *left -= 1,
@@ -111,6 +115,7 @@ impl Bench {
             clock: AtomicI64::new(1_700_000_000_000_000),
             ids: AtomicU64::new(1),
             kill: Mutex::new(None),
+            dead: AtomicBool::new(false),
             passed: Mutex::new(BTreeMap::new()),
         });
         Self { dir, env, memory, warehouse, platform }
@@ -181,6 +186,7 @@ impl Bench {
         };
         let died = std::thread::spawn(body).join().is_err();
         *self.env.kill.lock().unwrap() = None;
+        self.env.dead.store(false, Ordering::SeqCst);
         // The dead holder's lease has to run out, and the longest call it may have had on its way.
         self.env.clock.fetch_add(200_000_000, Ordering::SeqCst);
         died

@@ -100,9 +100,9 @@ fn still_to_say(detail: &ConnectionDetail, ask: &SetupAsk) -> Markup {
     let value = |given: &Option<String>| given.clone().unwrap_or_default();
     html! {
         form.filters method="get" action={ "/connections/" (escaped(&detail.connection.connection)) "#set-up" } {
-            div { label for="email" { "Who signs in (an address)" } input id="email" name="email" type="email" value=(value(&ask.email)); }
-            div { label for="redirect_uri" { "Where the browser comes back to" } input id="redirect_uri" name="redirect_uri" value=(value(&ask.redirect_uri)); }
-            div { label for="schema" { "Schema to read, if no sync says it" } input id="schema" name="schema" value=(value(&ask.schema)); }
+            div { label for="set-up-email" { "Who signs in (an address)" } input id="set-up-email" name="email" type="email" value=(value(&ask.email)); }
+            div { label for="set-up-redirect-uri" { "Where the browser comes back to" } input id="set-up-redirect-uri" name="redirect_uri" value=(value(&ask.redirect_uri)); }
+            div { label for="set-up-schema" { "Schema to read, if no sync says it" } input id="set-up-schema" name="schema" value=(value(&ask.schema)); }
             button { "Show the SQL" }
         }
     }
