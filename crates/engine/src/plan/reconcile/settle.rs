@@ -263,11 +263,12 @@ impl State<'_> {
         self.written[slot(to)] = true;
         self.verdict.detail.set_wrote(to, self.rules.now);
         self.verdict.detail.reserve(plan.writes.len());
+        let again = created && self.verdict.detail.images().next().is_some();
         let taken = |write: &&FieldWrite| dropped.iter().all(|name| **name != *write.target_name);
         for write in plan.writes.iter().filter(taken) {
             self.field(to, write, stored, counts);
         }
-        if created {
+        if again {
             self.begun_anew(to, plan, taken);
         }
     }
