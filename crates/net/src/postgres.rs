@@ -104,7 +104,7 @@ impl Address {
     pub fn connector(&self) -> Result<MakeRustlsConnect> {
         let provider = Arc::new(ring::default_provider());
         let web_pki = |roots: &Roots| -> Result<Arc<WebPkiServerVerifier>> {
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots.load("sslrootcert")?), Arc::clone(&provider))
+            WebPkiServerVerifier::builder_with_provider(roots.load("sslrootcert")?, Arc::clone(&provider))
                 .build()
                 .map_err(|error| Error::config("the root certificates cannot be used").cause(error))
         };
