@@ -7,6 +7,7 @@ pub mod http;
 pub mod hub;
 mod lines;
 pub mod list;
+mod names;
 mod pieces;
 pub mod planhat;
 pub mod rest;

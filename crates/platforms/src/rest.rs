@@ -61,7 +61,7 @@ pub async fn call(request: RequestBuilder, what: &str) -> Result<Answer> {
     let credentials = credentials(request.headers());
     let sent = async {
         let mut response = client.execute(request).await?;
-        let (status, headers) = (response.status(), response.headers().clone());
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
             if body.len() + chunk.len() > ANSWER_MAX {
@@ -105,10 +105,16 @@ fn credentials(headers: &HeaderMap) -> Vec<String> {
 /// An answer without the credentials that it was asked with. Some services repeat a key that they refuse, and what they
 /// say is shown in errors and kept with runs.
 pub fn without_credentials(body: Vec<u8>, credentials: &[String]) -> Vec<u8> {
+    if body.is_empty() {
+        return body;
+    }
     let mut body = body;
     for plain in credentials.iter().filter(|plain| plain.len() >= CREDENTIAL_MIN) {
-        let in_json = serde_json::Value::String(plain.clone()).to_string();
-        for form in [plain.as_str(), in_json.trim_matches('"')] {
+        // As it is, and as JSON writes it where that differs.
+        let other = plain.contains(|c: char| c == '"' || c == '\\' || c.is_control());
+        let in_json = other.then(|| serde_json::Value::String(plain.clone()).to_string());
+        let in_json = in_json.as_deref().map(|text| text.trim_matches('"'));
+        for form in std::iter::once(plain.as_str()).chain(in_json) {
             let held = std::str::from_utf8(&body).ok().filter(|text| text.contains(form));
             if let Some(clean) = held.map(|text| text.replace(form, "***")) {
                 body = clean.into_bytes();

@@ -1,5 +1,7 @@
 //! What Batch's answers mean, record by record.
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
 use tidegate_model::change::{Action, Change, Effect, FieldReject, Outcome};
 use tidegate_model::value::Value;
@@ -72,28 +74,39 @@ fn told(words: &str, change: &Change) -> String {
 }
 
 fn sorted(errors: &[Partial], body: Body, batch: &[Change]) -> Vec<Outcome> {
-    let mut dropped = body.refused;
-    let mut rejected: Vec<Option<FieldReject>> = batch.iter().map(|_| None).collect();
+    let mut dropped: HashMap<usize, Vec<FieldReject>> = HashMap::new();
+    for (at, why) in body.refused {
+        dropped.entry(at).or_default().push(why);
+    }
+    let mut rejected: HashMap<usize, FieldReject> = HashMap::new();
+    let mut stray = false;
     for error in errors {
-        let Some(at) = error.bulk_index.and_then(|index| body.sent.get(index)).copied() else {
-            // Something was dropped, and nobody knows of which record: none of them counts as delivered.
-            let reason = "Batch dropped something of this call without saying of which record; it is sent again";
-            rejected.iter_mut().for_each(|slot| {
-                slot.get_or_insert_with(|| FieldReject::record("partial_error", reason));
-            });
+        // Each change is an operation, in the same order.
+        let Some(at) = error.bulk_index.filter(|at| *at < batch.len()) else {
+            stray = true;
             continue;
         };
         let change = &batch[at];
         let reason = format!("Batch ignored it: {}", told(&error.reason, change));
         let fields = error.attribute.as_deref().map(|name| fields_of(change, name)).unwrap_or_default();
         if fields.is_empty() {
-            rejected[at] = Some(FieldReject::record("ignored", reason.clone()));
+            rejected.insert(at, FieldReject::record("ignored", reason.clone()));
         }
-        dropped[at].extend(fields.into_iter().map(|field| FieldReject::field(field, "ignored", reason.clone())));
+        let fields = fields.into_iter().map(|field| FieldReject::field(field, "ignored", reason.clone()));
+        dropped.entry(at).or_default().extend(fields);
     }
-    let parts = batch.iter().zip(rejected).zip(dropped);
-    parts.map(|((change, rejected), dropped)| outcome(change, rejected, dropped)).collect()
+    if dropped.is_empty() && rejected.is_empty() && !stray {
+        return batch.iter().map(|change| outcome(change, None, Vec::new())).collect();
+    }
+    let one = |(at, change): (usize, &Change)| {
+        // Something was dropped, and nobody knows of which record: none of them counts as delivered.
+        let unknown = || stray.then(|| FieldReject::record("partial_error", STRAY));
+        outcome(change, rejected.remove(&at).or_else(unknown), dropped.remove(&at).unwrap_or_default())
+    };
+    batch.iter().enumerate().map(one).collect()
 }
+
+const STRAY: &str = "Batch dropped something of this call without saying of which record; it is sent again";
 
 fn outcome(change: &Change, rejected: Option<FieldReject>, dropped: Vec<FieldReject>) -> Outcome {
     if let Some(why) = rejected {

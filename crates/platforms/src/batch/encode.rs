@@ -12,67 +12,69 @@ use tidegate_model::{Error, Result};
 
 use super::config::NullKey;
 use super::model::{ADD, REMOVE, attribute};
-use crate::pieces::in_pieces;
+use crate::names::{names, place};
+use crate::pieces::{self, in_pieces};
 
 const SECOND: i64 = 1_000_000;
 /// 0001-01-01 and 9999-12-31 in days since 1970: years of four digits.
 const DAYS: std::ops::RangeInclusive<i64> = -719_162..=2_932_896;
 const DAY: i64 = 86_400 * SECOND;
 
-/// How the fields of a sync are written.
+/// How the fields of a call are written.
 pub struct Encoder<'a> {
-    ask: &'a WriteAsk,
-    null_key: NullKey,
+    fields: Vec<Field<'a>>,
 }
 
 /// A call's body, and what was left out of it.
 pub struct Body {
-    /// The JSON array.
+    /// The JSON array: an operation for each change.
     pub bytes: Vec<u8>,
-    /// For each operation, which change it carries.
-    pub sent: Vec<usize>,
-    /// For each change, what of it cannot be written.
-    pub refused: Vec<Vec<FieldReject>>,
+    /// What of a change cannot be written, with the change's place.
+    pub refused: Vec<(usize, FieldReject)>,
 }
 
-/// The name under which Batch types an attribute.
-enum Named<'a> {
-    Plain(&'a str),
-    Date(&'a str),
-    Url(&'a str),
+/// How a field is written: looked up once a call.
+struct Field<'a> {
+    name: &'a str,
+    /// The attribute's own name.
+    bare: &'a str,
+    /// It joins a list or leaves it.
+    half: bool,
+    logical: Option<Type>,
+    /// The name under which Batch types the attribute, as it is written, with the colon; and the one under which it is
+    /// deleted.
+    named: Vec<u8>,
+    nulled: Vec<u8>,
+}
+
+impl<'a> Field<'a> {
+    fn new(ask: &WriteAsk, null_key: NullKey, name: &'a str) -> Self {
+        let bare = attribute(name);
+        let logical = ask.new_fields.iter().find(|(other, _)| other == name).map(|(_, logical)| *logical);
+        let quoted = |shown: &str| format!("{}:", serde_json::Value::from(shown)).into_bytes();
+        // The names of typed attributes are checked before: they have nothing that JSON would write otherwise.
+        let named = match logical {
+            Some(Type::Date | Type::TimestampTz | Type::Timestamp) => quoted(&format!("date({bare})")),
+            Some(_) if ask.addresses.iter().any(|other| other == name) => quoted(&format!("url({bare})")),
+            _ => quoted(bare),
+        };
+        let nulled = if null_key == NullKey::Plain { quoted(bare) } else { named.clone() };
+        Self { name, bare, half: name.ends_with(ADD) || name.ends_with(REMOVE), logical, named, nulled }
+    }
 }
 
 impl<'a> Encoder<'a> {
     /// For one call.
-    pub fn new(ask: &'a WriteAsk, null_key: NullKey) -> Self {
-        Self { ask, null_key }
-    }
-
-    fn type_of(&self, field: &str) -> Option<Type> {
-        self.ask.new_fields.iter().find(|(name, _)| name == field).map(|(_, logical)| *logical)
-    }
-
-    fn named<'f>(&self, field: &'f str, value: &Value) -> Named<'f> {
-        let name = attribute(field);
-        if value.is_null() && self.null_key == NullKey::Plain {
-            return Named::Plain(name);
-        }
-        match self.type_of(field) {
-            Some(Type::Date | Type::TimestampTz | Type::Timestamp) => Named::Date(name),
-            Some(_) if self.ask.addresses.iter().any(|other| other == field) => Named::Url(name),
-            _ => Named::Plain(name),
-        }
+    pub fn new(ask: &WriteAsk, null_key: NullKey, batch: &'a [Change]) -> Self {
+        Self { fields: names(batch.iter()).into_iter().map(|name| Field::new(ask, null_key, name)).collect() }
     }
 
     /// The body of a call.
     pub fn body(&self, batch: &[Change]) -> Result<Body> {
-        let mut body = Body { bytes: vec![b'['], sent: (0..batch.len()).collect(), refused: Vec::new() };
-        body.refused.reserve(batch.len());
-        for piece in in_pieces(batch, |_, part| self.operations(part)) {
-            let (bytes, refused) = piece?;
-            if !body.refused.is_empty() {
-                body.bytes.push(b',');
-            }
+        let mut pieces = in_pieces(batch, |from, part| self.operations(from, part, batch.len())).into_iter();
+        let mut body = pieces.next().unwrap_or_else(|| self.operations(0, &[], 0))?;
+        for piece in pieces {
+            let Body { bytes, refused } = piece?;
             body.bytes.extend_from_slice(&bytes);
             body.refused.extend(refused);
         }
@@ -80,96 +82,108 @@ impl<'a> Encoder<'a> {
         Ok(body)
     }
 
-    /// The operations of some changes with commas between them, and what of each cannot be written.
-    fn operations(&self, changes: &[Change]) -> Result<(Vec<u8>, Vec<Vec<FieldReject>>)> {
-        let (mut bytes, mut refused) = (Vec::with_capacity(changes.len() * 192), Vec::with_capacity(changes.len()));
-        for change in changes {
-            if !refused.is_empty() {
-                bytes.push(b',');
-            }
-            refused.push(self.operation(change, &mut bytes)?);
+    /// The operations of some changes, each behind a comma or, the first of all, behind the bracket.
+    fn operations(&self, from: usize, changes: &[Change], all: usize) -> Result<Body> {
+        let mut body = Body { bytes: Vec::new(), refused: Vec::new() };
+        if from == 0 && changes.is_empty() {
+            body.bytes.push(b'[');
         }
-        Ok((bytes, refused))
+        // The first part's bytes become those of the call.
+        let room = if from == 0 { all } else { changes.len() };
+        for (done, change) in changes.iter().enumerate() {
+            let at = from + done;
+            body.bytes.push(if at == 0 { b'[' } else { b',' });
+            self.operation(at, change, &mut body)?;
+            pieces::room(&mut body.bytes, done + 1, room);
+        }
+        Ok(body)
     }
 
-    fn operation(&self, change: &Change, out: &mut Vec<u8>) -> Result<Vec<FieldReject>> {
+    fn operation(&self, at: usize, change: &Change, body: &mut Body) -> Result<()> {
+        let out = &mut body.bytes;
         out.extend_from_slice(b"{\"identifiers\":{\"custom_id\":");
         string(change.key.as_str(), out)?;
         out.extend_from_slice(b"},\"attributes\":{");
-        let mut refused = Vec::new();
-        let mut first = true;
+        let (start, mut next) = (out.len(), 0);
         let mut parts: Vec<&str> = Vec::new();
-        for (field, value) in change.fields.iter() {
-            let bare = attribute(field);
-            if field.ends_with(ADD) || field.ends_with(REMOVE) {
+        for (name, value) in change.fields.iter() {
+            let found = place(self.fields.len(), next, |at| self.fields[at].name, name);
+            let Some(place) = found else { return Err(unwritten("a field that none of its changes has")) };
+            next = place + 1;
+            let field = &self.fields[place];
+            if field.half {
                 // Both halves of a list are one object, written at the first of them.
-                if parts.contains(&bare) {
+                if parts.contains(&field.bare) {
                     continue;
                 }
-                parts.push(bare);
-                let halves = halves(change, bare);
+                parts.push(field.bare);
+                let halves = halves(change, field.bare);
                 if !halves.is_empty() {
-                    name(&Named::Plain(bare), &mut first, out)?;
+                    separate(start, out);
+                    string(field.bare, out)?;
+                    out.push(b':');
                     partial(&halves, out)?;
                 }
                 continue;
             }
-            match self.checked(field, value) {
-                Err(reject) => refused.push(reject),
+            match checked(field.name, value) {
+                Err(reject) => body.refused.push((at, reject)),
                 Ok(()) => {
-                    name(&self.named(field, value), &mut first, out)?;
-                    self.value(field, value, out)?;
+                    separate(start, out);
+                    out.extend_from_slice(if value.is_null() { &field.nulled } else { &field.named });
+                    written(field.logical, value, out)?;
                 }
             }
         }
         out.extend_from_slice(b"}}");
-        Ok(refused)
-    }
-
-    /// What the rules of the schema cannot say.
-    fn checked(&self, field: &str, value: &Value) -> Result<(), FieldReject> {
-        let years = |days: i64| match DAYS.contains(&days) {
-            true => Ok(()),
-            false => Err(FieldReject::field(field, "out_of_range", "is outside of the years 1 to 9999")),
-        };
-        match value {
-            Value::Date(days) => years(i64::from(*days)),
-            Value::Timestamp(us) | Value::TimestampTz(us) => years(us.div_euclid(DAY)),
-            Value::Float(number) if !number.is_finite() => {
-                Err(FieldReject::field(field, "not_finite", "is not a finite number"))
-            }
-            Value::Json(_) | Value::Binary(_) | Value::Time(_) => {
-                Err(FieldReject::field(field, "wrong_type", "is of a type that Batch does not know"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn value(&self, field: &str, value: &Value, out: &mut Vec<u8>) -> Result<()> {
-        match value {
-            Value::Null => out.extend_from_slice(b"null"),
-            Value::Bool(yes) => out.extend_from_slice(if *yes { b"true" } else { b"false" }),
-            Value::Int(number) => text(out, format_args!("{number}"))?,
-            // The point says that it is no integer: an attribute does not change its type with its value.
-            Value::Decimal(number) => match self.type_of(field) {
-                Some(Type::Decimal { scale, .. }) if scale > 0 => match number.rescale(scale) {
-                    Some(same) => text(out, format_args!("{same}"))?,
-                    None => text(out, format_args!("{number}"))?,
-                },
-                _ => text(out, format_args!("{}", number.normalized()))?,
-            },
-            Value::Float(number) => to_writer(&mut *out, number).map_err(unwritten)?,
-            Value::Date(days) => text(out, format_args!("\"{}T00:00:00Z\"", date_text(*days)))?,
-            Value::Timestamp(us) | Value::TimestampTz(us) => {
-                let whole = us.div_euclid(SECOND) * SECOND;
-                text(out, format_args!("\"{}Z\"", timestamp_text(whole)))?;
-            }
-            Value::List(items) => list(items, out)?,
-            Value::Text(words) | Value::Json(words) => string(words, out)?,
-            Value::Binary(_) | Value::Time(_) => out.extend_from_slice(b"null"),
-        }
         Ok(())
     }
+}
+
+/// What the rules of the schema cannot say.
+fn checked(field: &str, value: &Value) -> Result<(), FieldReject> {
+    let years = |days: i64| match DAYS.contains(&days) {
+        true => Ok(()),
+        false => Err(FieldReject::field(field, "out_of_range", "is outside of the years 1 to 9999")),
+    };
+    match value {
+        Value::Date(days) => years(i64::from(*days)),
+        Value::Timestamp(us) | Value::TimestampTz(us) => years(us.div_euclid(DAY)),
+        Value::Float(number) if !number.is_finite() => {
+            Err(FieldReject::field(field, "not_finite", "is not a finite number"))
+        }
+        Value::Json(_) | Value::Binary(_) | Value::Time(_) => {
+            Err(FieldReject::field(field, "wrong_type", "is of a type that Batch does not know"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a value of a field of this type.
+fn written(logical: Option<Type>, value: &Value, out: &mut Vec<u8>) -> Result<()> {
+    match value {
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::Bool(yes) => out.extend_from_slice(if *yes { b"true" } else { b"false" }),
+        Value::Int(number) => text(out, format_args!("{number}"))?,
+        // The point says that it is no integer: an attribute does not change its type with its value.
+        Value::Decimal(number) => match logical {
+            Some(Type::Decimal { scale, .. }) if scale > 0 => match number.rescale(scale) {
+                Some(same) => text(out, format_args!("{same}"))?,
+                None => text(out, format_args!("{number}"))?,
+            },
+            _ => text(out, format_args!("{}", number.normalized()))?,
+        },
+        Value::Float(number) => to_writer(&mut *out, number).map_err(unwritten)?,
+        Value::Date(days) => text(out, format_args!("\"{}T00:00:00Z\"", date_text(*days)))?,
+        Value::Timestamp(us) | Value::TimestampTz(us) => {
+            let whole = us.div_euclid(SECOND) * SECOND;
+            text(out, format_args!("\"{}Z\"", timestamp_text(whole)))?;
+        }
+        Value::List(items) => list(items, out)?,
+        Value::Text(words) | Value::Json(words) => string(words, out)?,
+        Value::Binary(_) | Value::Time(_) => out.extend_from_slice(b"null"),
+    }
+    Ok(())
 }
 
 /// What joins and leaves a list; empty where there is nothing of either.
@@ -212,17 +226,11 @@ fn list(items: &[Value], out: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-fn name(named: &Named<'_>, first: &mut bool, out: &mut Vec<u8>) -> Result<()> {
-    if !std::mem::replace(first, false) {
+/// A comma, unless it is the first attribute.
+fn separate(start: usize, out: &mut Vec<u8>) {
+    if out.len() > start {
         out.push(b',');
     }
-    match named {
-        Named::Plain(name) => string(name, out)?,
-        Named::Date(name) => text(out, format_args!("\"date({name})\""))?,
-        Named::Url(name) => text(out, format_args!("\"url({name})\""))?,
-    }
-    out.push(b':');
-    Ok(())
 }
 
 fn string(words: &str, out: &mut Vec<u8>) -> Result<()> {

@@ -186,7 +186,7 @@ impl Platform for Batch {
         if batch.iter().any(|change| change.action == Action::Delete) {
             return Ok(batch.iter().map(|_| Outcome::Rejected(undeletable())).collect());
         }
-        let mut body = encode::Encoder::new(ask, self.config.null_key).body(batch)?;
+        let mut body = encode::Encoder::new(ask, self.config.null_key, batch).body(batch)?;
         let bytes = Bytes::from(std::mem::take(&mut body.bytes));
         let answer = self.send(Door::of_call(ask.records, batch.len()), bytes).await?;
         answer::outcomes(&answer, body, batch)

@@ -1,5 +1,6 @@
 //! Filling templates in: JSON written value by value, addresses part by part. Pure.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -24,7 +25,8 @@ pub(super) struct Filling<'a> {
     pub(super) key: Option<&'a str>,
     pub(super) id: Option<&'a str>,
     pub(super) action: Option<&'a str>,
-    pub(super) idempotency: Option<String>,
+    /// The operation and the keys that it writes: what an idempotency key is made of.
+    pub(super) write: Option<(&'a OpId, &'a str)>,
     pub(super) fields: Option<&'a Fields>,
     /// The records of a batch, written out.
     pub(super) records: Option<&'a [u8]>,
@@ -48,41 +50,45 @@ pub(super) fn word(action: Action) -> &'static str {
 pub(super) fn idempotency(op: &OpId, key: &str) -> String {
     let base = op.0.split('+').next().unwrap_or_default();
     let mark = Sha256::digest(format!("{base}\n{key}"));
-    mark.iter().take(16).fold(String::with_capacity(32), |text, byte| format!("{text}{byte:02x}"))
+    let digits = mark.iter().take(16).flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect()
 }
 
 impl<'a> Filling<'a> {
     /// Of one record.
-    pub(super) fn of(model: &'a str, change: &'a Change, op: &OpId) -> Self {
+    pub(super) fn of(model: &'a str, change: &'a Change, op: &'a OpId) -> Self {
         Self {
             model,
             key: Some(change.key.as_str()),
             id: change.remote.as_ref().map(|remote| remote.as_str()),
             action: Some(word(change.action)),
-            idempotency: Some(idempotency(op, change.key.as_str())),
+            write: Some((op, change.key.as_str())),
             fields: Some(&change.fields),
             ..Self::default()
         }
     }
 
     /// A variable's text; `None` if it has no value here.
-    fn text(&self, var: &Var) -> Option<String> {
-        let owned = |text: Option<&str>| text.map(str::to_owned);
+    fn text(&self, var: &Var) -> Option<Cow<'a, str>> {
+        let number = |number: Option<u64>| number.map(|n| Cow::Owned(n.to_string()));
         match var {
-            Var::Key => owned(self.key),
-            Var::Id => owned(self.id),
-            Var::Action => owned(self.action),
-            Var::Model => Some(self.model.to_owned()),
-            Var::IdempotencyKey => self.idempotency.clone(),
-            Var::Field(name) | Var::ChangedField(name) => self.fields?.get(name).map(Value::to_string),
-            Var::Cursor => owned(self.cursor),
-            Var::Offset => self.offset.map(|n| n.to_string()),
-            Var::Page => self.page.map(|n| n.to_string()),
-            Var::Limit => self.limit.map(|n| n.to_string()),
+            Var::Key => self.key.map(Cow::Borrowed),
+            Var::Id => self.id.map(Cow::Borrowed),
+            Var::Action => self.action.map(Cow::Borrowed),
+            Var::Model => Some(Cow::Borrowed(self.model)),
+            Var::IdempotencyKey => self.write.map(|(op, keys)| Cow::Owned(idempotency(op, keys))),
+            Var::Field(name) | Var::ChangedField(name) => self.fields?.get(name).map(|value| match value {
+                Value::Text(text) => Cow::Borrowed(text.as_str()),
+                other => Cow::Owned(other.to_string()),
+            }),
+            Var::Cursor => self.cursor.map(Cow::Borrowed),
+            Var::Offset => number(self.offset),
+            Var::Page => number(self.page),
+            Var::Limit => number(self.limit),
             Var::Record | Var::Changed | Var::Records => {
                 let mut out = Vec::new();
                 let there = self.value(var, &mut out).unwrap_or(false);
-                String::from_utf8(out).ok().filter(|_| there)
+                String::from_utf8(out).ok().filter(|_| there).map(Cow::Owned)
             }
         }
     }

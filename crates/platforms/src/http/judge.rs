@@ -81,6 +81,9 @@ fn sent(change: &Change) -> impl Iterator<Item = String> + '_ {
 
 /// Words of the endpoint without what was sent. The longest value goes first, for one may be part of another.
 fn without(words: &str, changes: &[Change]) -> String {
+    if words.is_empty() {
+        return String::new();
+    }
     let mut texts: Vec<String> = changes.iter().flat_map(sent).collect();
     texts.sort_unstable_by_key(|text| std::cmp::Reverse(text.len()));
     quoted(words, texts.iter().map(String::as_str))

@@ -9,12 +9,14 @@ use tidegate_model::change::{Action, Change, FieldReject, Outcome};
 use tidegate_model::ports::WriteAsk;
 use tidegate_model::{Error, ErrorKind, Result};
 
-use super::fill::{Filling, idempotency, word};
+use super::fill::{Filling, word};
 use super::judge::Verdict;
 use super::plan::Door;
 use super::template::Address;
 use super::{Endpoint, auth};
 use crate::rest::{self, Answer};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A request without its credentials.
 struct Request<'a> {
@@ -184,11 +186,11 @@ impl Endpoint {
             }
         }
         records.push(b']');
-        let keys: String = changes.iter().map(|change| format!("{}\n", change.key)).collect();
+        let keys: String = changes.iter().flat_map(|change| [change.key.as_str(), "\n"]).collect();
         let filling = Filling {
             model: ask.model.as_str(),
             action: Some(word(action)),
-            idempotency: Some(idempotency(&ask.op, &keys)),
+            write: Some((&ask.op, &keys)),
             records: Some(&records),
             ..Filling::default()
         };
@@ -222,7 +224,7 @@ impl Endpoint {
         }
         if let Some(body) = request.body {
             if !typed {
-                builder = builder.header(CONTENT_TYPE, "application/json");
+                builder = builder.header(CONTENT_TYPE, JSON);
             }
             builder = builder.body(body);
         }

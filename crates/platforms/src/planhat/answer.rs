@@ -4,6 +4,7 @@
 //! and arrays of errors. What stands in an error's item is not: it is matched by whichever keys are found in it, and a
 //! record that nobody mentions is settled by counting, or is refused rather than believed.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 
@@ -11,41 +12,60 @@ use serde_json::{Map, Value as Json};
 
 /// The keys under which a record was sent.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Sent {
-    pub(super) id: Option<String>,
-    pub(super) external: Option<String>,
-    pub(super) source: Option<String>,
-    pub(super) email: Option<String>,
-    /// It was thought to be there.
-    pub(super) update: bool,
+pub(super) struct Sent<'a> {
+    pub(super) id: Option<Cow<'a, str>>,
+    pub(super) external: Option<Cow<'a, str>>,
+    pub(super) source: Option<Cow<'a, str>>,
+    pub(super) email: Option<Cow<'a, str>>,
+}
+
+/// What was asked, by the places of the changes. An answer that only counts needs no keys, so none are kept for it.
+pub(super) trait Asked {
+    /// The keys under which a record was sent.
+    fn keys(&self, at: usize) -> Sent<'_>;
+    /// Whether it was thought to be there.
+    fn updates(&self, at: usize) -> bool;
+}
+
+/// What was sent of it, in the order in which it was sent.
+#[derive(Clone, Copy)]
+pub(super) struct Asks<'a> {
+    pub(super) asked: &'a dyn Asked,
+    pub(super) sent: &'a [usize],
+}
+
+impl<'a> Asks<'a> {
+    fn keys(&self, item: usize) -> Sent<'a> {
+        self.asked.keys(self.sent[item])
+    }
 }
 
 /// What was said of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum Said<'a> {
     /// Made, with its id where that can be told.
-    Created(Option<String>),
-    /// Changed.
-    Updated(Option<String>),
+    Created(Option<Cow<'a, str>>),
+    /// Changed, with its id where the answer names it.
+    Updated(Option<Cow<'a, str>>),
     /// It held all of it.
-    Same(Option<String>),
+    Same(Option<Cow<'a, str>>),
     /// Not taken, and why; `insert`: it would have been made.
     Refused { insert: bool, permission: bool, why: String },
     /// Not mentioned, and nothing can be concluded.
     Silent(String),
 }
 
-impl Said {
-    fn id(&self) -> Option<&String> {
+impl Said<'_> {
+    fn id(&self) -> Option<&str> {
         match self {
-            Said::Created(id) | Said::Updated(id) | Said::Same(id) => id.as_ref(),
+            Said::Created(id) | Said::Updated(id) | Said::Same(id) => id.as_deref(),
             Said::Refused { .. } | Said::Silent(_) => None,
         }
     }
 }
 
 /// Names of the keys in Planhat's objects, with ours.
-const KEYS: [&str; 4] = ["_id", "externalId", "sourceId", "email"];
+pub(super) const KEYS: [&str; 4] = ["_id", "externalId", "sourceId", "email"];
 /// Names under which an error's item may keep the record.
 const NESTED: [&str; 5] = ["item", "record", "object", "keys", "data"];
 /// Names under which an error's item may keep its reason.
@@ -54,24 +74,24 @@ const REASONS: [&str; 5] = ["message", "error", "reason", "msg", "description"];
 const REASON_MAX: usize = 300;
 
 /// Finds records by their keys. An answer that only counts is not asked for any: then no key is folded.
-struct Index<'a>(OnceCell<HashMap<(usize, String), usize>>, &'a [&'a Sent]);
+struct Index<'a>(OnceCell<HashMap<(usize, String), usize>>, Asks<'a>);
 
 impl<'a> Index<'a> {
-    fn new(sent: &'a [&'a Sent]) -> Self {
-        Self(OnceCell::new(), sent)
+    fn new(asks: Asks<'a>) -> Self {
+        Self(OnceCell::new(), asks)
     }
 
     fn map(&self) -> &HashMap<(usize, String), usize> {
         self.0.get_or_init(|| Self::folded(self.1))
     }
 
-    fn folded(sent: &[&Sent]) -> HashMap<(usize, String), usize> {
-        let mut map = HashMap::with_capacity(sent.len() * 2);
-        for (at, record) in sent.iter().enumerate() {
-            let keys = [&record.id, &record.external, &record.source, &record.email];
-            for (kind, key) in keys.into_iter().enumerate() {
+    fn folded(asks: Asks<'_>) -> HashMap<(usize, String), usize> {
+        let mut map = HashMap::with_capacity(asks.sent.len() * 2);
+        for item in 0..asks.sent.len() {
+            let Sent { id, external, source, email } = asks.keys(item);
+            for (kind, key) in [id, external, source, email].into_iter().enumerate() {
                 if let Some(key) = key {
-                    map.entry((kind, folded(key))).or_insert(at);
+                    map.entry((kind, folded(&key))).or_insert(item);
                 }
             }
         }
@@ -90,7 +110,7 @@ impl<'a> Index<'a> {
     /// By its position, where an error's item has one.
     fn at(&self, json: &Json) -> Option<usize> {
         let at = json.get("index")?.as_u64()?;
-        usize::try_from(at).ok().filter(|at| *at < self.1.len())
+        usize::try_from(at).ok().filter(|at| *at < self.1.sent.len())
     }
 }
 
@@ -115,8 +135,8 @@ fn array<'j>(answer: &'j Map<String, Json>, name: &str) -> &'j [Json] {
     answer.get(name).and_then(Json::as_array).map_or(&[], Vec::as_slice)
 }
 
-fn id(json: &Json) -> Option<String> {
-    json.get("_id").and_then(Json::as_str).map(str::to_owned)
+fn id(json: &Json) -> Option<Cow<'_, str>> {
+    json.get("_id").and_then(Json::as_str).map(Cow::Borrowed)
 }
 
 /// Whether any record was refused by name or taken: then the answer is one by one. Otherwise the call as a whole was.
@@ -131,9 +151,9 @@ fn errors(name: &str) -> bool {
 
 /// What an answer says of each record; `None` if all that it says is that something, it does not say what, is wrong:
 /// nothing was taken then.
-pub(super) fn read(answer: &Map<String, Json>, sent: &[&Sent]) -> Option<Vec<Said>> {
-    let index = Index::new(sent);
-    let mut said: Vec<Option<Said>> = vec![None; sent.len()];
+pub(super) fn read<'a>(answer: &'a Map<String, Json>, asks: Asks<'a>) -> Option<Vec<Said<'a>>> {
+    let index = Index::new(asks);
+    let mut said: Vec<Option<Said>> = vec![None; asks.sent.len()];
     let mut nameless: Vec<String> = Vec::new();
     for (name, list) in answer.iter().filter(|(name, _)| errors(name)) {
         let (insert, permission) = (name == "createdErrors", name == "permissionErrors");
@@ -145,7 +165,7 @@ pub(super) fn read(answer: &Map<String, Json>, sent: &[&Sent]) -> Option<Vec<Sai
         }
     }
     let modified: HashSet<&str> = array(answer, "modified").iter().filter_map(Json::as_str).collect();
-    let mut take = |list: &str, make: &dyn Fn(Option<String>) -> Said| {
+    let mut take = |list: &str, make: &dyn Fn(Option<Cow<'a, str>>) -> Said<'a>| {
         for item in array(answer, list) {
             if let Some(at) = index.find(item)
                 && said[at].is_none()
@@ -156,14 +176,14 @@ pub(super) fn read(answer: &Map<String, Json>, sent: &[&Sent]) -> Option<Vec<Sai
     };
     take("insertsKeys", &Said::Created);
     take("updatesKeys", &|id| match &id {
-        Some(text) if !modified.contains(text.as_str()) => Said::Same(id),
+        Some(text) if !modified.contains(&**text) => Said::Same(id),
         _ => Said::Updated(id),
     });
     let taken = said.iter().any(|one| one.as_ref().is_some_and(|one| !matches!(one, Said::Refused { .. })));
     if !taken && !nameless.is_empty() && counts(answer) == (0, 0, 0) && said.iter().all(Option::is_none) {
         return None;
     }
-    rest(answer, sent, said, &modified, &nameless)
+    rest(answer, asks, said, &modified, &nameless)
 }
 
 fn counts(answer: &Map<String, Json>) -> (u64, u64, u64) {
@@ -172,17 +192,19 @@ fn counts(answer: &Map<String, Json>) -> (u64, u64, u64) {
 }
 
 /// Settles those that no list mentions.
-fn rest(
-    answer: &Map<String, Json>,
-    sent: &[&Sent],
-    mut said: Vec<Option<Said>>,
+fn rest<'a>(
+    answer: &'a Map<String, Json>,
+    asks: Asks<'a>,
+    mut said: Vec<Option<Said<'a>>>,
     modified: &HashSet<&str>,
     nameless: &[String],
-) -> Option<Vec<Said>> {
+) -> Option<Vec<Said<'a>>> {
     // An update may be known by its id alone.
-    for (said, record) in said.iter_mut().zip(sent).filter(|(said, _)| said.is_none()) {
-        if let Some(id) = record.id.as_ref().filter(|id| modified.contains(id.as_str())) {
-            *said = Some(Said::Updated(Some(id.clone())));
+    for item in (0..said.len()).filter(|_| !modified.is_empty()) {
+        if said[item].is_none()
+            && let Some(id) = asks.keys(item).id.filter(|id| modified.contains(&**id))
+        {
+            said[item] = Some(Said::Updated(Some(id)));
         }
     }
     let tally = |test: &dyn Fn(&Said) -> bool| said.iter().flatten().filter(|one| test(one)).count() as u64;
@@ -190,18 +212,15 @@ fn rest(
     let created = created.saturating_sub(tally(&|one| matches!(one, Said::Created(_))));
     let updated = updated.saturating_sub(tally(&|one| matches!(one, Said::Updated(_))));
     let same = same.saturating_sub(tally(&|one| matches!(one, Said::Same(_))));
-    let open: Vec<usize> = (0..sent.len()).filter(|at| said[*at].is_none()).collect();
+    let open: Vec<usize> = (0..said.len()).filter(|at| said[*at].is_none()).collect();
     // One record and one id are each other's; of several nobody says that they are in the same order.
-    let told: HashSet<&String> = said.iter().flatten().filter_map(Said::id).collect();
-    let mut lone = array(answer, "insertsKeys").iter().filter_map(id).filter(|id| !told.contains(id));
-    let lone = lone.next().filter(|_| open.len() == 1 && lone.next().is_none());
+    let lone = if open.len() == 1 { lone(answer, &said) } else { None };
     let whole = nameless.is_empty() && created + updated + same == open.len() as u64;
     for at in &open {
-        let id = sent[*at].id.clone();
         said[*at] = Some(if whole && created + updated == 0 {
-            Said::Same(id)
-        } else if whole && sent[*at].update {
-            Said::Updated(id)
+            Said::Same(None)
+        } else if whole && asks.asked.updates(asks.sent[*at]) {
+            Said::Updated(None)
         } else if whole {
             Said::Created(lone.clone())
         } else if nameless.len() == open.len() {
@@ -213,27 +232,54 @@ fn rest(
     said.into_iter().collect()
 }
 
+/// The one id of an insert that none of the records has.
+fn lone<'a>(answer: &'a Map<String, Json>, said: &[Option<Said<'_>>]) -> Option<Cow<'a, str>> {
+    let told: HashSet<&str> = said.iter().flatten().filter_map(Said::id).collect();
+    let mut left = array(answer, "insertsKeys").iter().filter_map(id).filter(|id| !told.contains(&**id));
+    left.next().filter(|_| left.next().is_none())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
 
-    fn sent(external: &str) -> Sent {
-        Sent { external: Some(external.to_owned()), ..Sent::default() }
+    struct Record(Sent<'static>, bool);
+
+    impl Asked for &[Record] {
+        fn keys(&self, at: usize) -> Sent<'_> {
+            self[at].0.clone()
+        }
+        fn updates(&self, at: usize) -> bool {
+            self[at].1
+        }
     }
 
-    fn told(answer: Json, records: &[Sent]) -> Option<Vec<Said>> {
-        let sent: Vec<&Sent> = records.iter().collect();
-        read(answer.as_object().expect("an object"), &sent)
+    fn sent(external: &'static str) -> Record {
+        Record(Sent { external: some(external), ..Sent::default() }, false)
     }
 
-    fn some(text: &str) -> Option<String> {
-        Some(text.to_owned())
+    fn told(answer: Json, records: &[Record]) -> Option<Vec<Said<'static>>> {
+        let sent: Vec<usize> = (0..records.len()).collect();
+        let said = read(answer.as_object().expect("an object"), Asks { asked: &records, sent: &sent })?;
+        let own = |id: Option<Cow<'_, str>>| id.map(|id| Cow::Owned(id.into_owned()));
+        let own = said.into_iter().map(|said| match said {
+            Said::Created(id) => Said::Created(own(id)),
+            Said::Updated(id) => Said::Updated(own(id)),
+            Said::Same(id) => Said::Same(own(id)),
+            Said::Refused { insert, permission, why } => Said::Refused { insert, permission, why },
+            Said::Silent(why) => Said::Silent(why),
+        });
+        Some(own.collect())
+    }
+
+    fn some(text: &'static str) -> Option<Cow<'static, str>> {
+        Some(Cow::Borrowed(text))
     }
 
     #[test]
     fn each_record_has_its_own_answer() {
-        let records = [sent("a"), sent("b"), sent("c"), Sent { id: some("4"), update: true, ..Sent::default() }];
+        let records = [sent("a"), sent("b"), sent("c"), Record(Sent { id: some("4"), ..Sent::default() }, true)];
         let answer = json!({
             "created": 1, "updated": 1, "nonupdates": 1, "insertsKeys": [{"_id": "1", "externalId": " A"}],
             "updatesKeys": [{"_id": "2", "externalId": "b"}, {"_id": "4"}], "modified": ["4"],

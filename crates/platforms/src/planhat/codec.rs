@@ -1,7 +1,9 @@
 //! Values to JSON and back, held against the rules of the field. What does not fit is a reject that names field and
 //! rule, never the value; nothing is cut or rounded.
 
-use serde_json::{Number, Value as Json};
+use std::borrow::Cow;
+
+use serde_json::Value as Json;
 use tidegate_model::cells::json_value;
 use tidegate_model::change::FieldReject;
 use tidegate_model::schema::Case;
@@ -9,6 +11,7 @@ use tidegate_model::time;
 use tidegate_model::value::{Decimal, Type, Value};
 
 use super::models::{Field, Wire};
+use super::wired::Wired;
 
 /// Digits that a number of JavaScript keeps exactly.
 const DIGITS_MAX: usize = 15;
@@ -25,49 +28,56 @@ fn wrong(field: &Field, value: &Value) -> FieldReject {
 }
 
 /// A value as Planhat takes it. References and NULL are the caller's.
-pub(super) fn encode(field: &Field, value: &Value) -> Result<Json, FieldReject> {
+pub(super) fn wire<'v>(field: &Field, value: &'v Value) -> Result<Wired<'v>, FieldReject> {
     match field.schema.logical {
-        Type::Text => text(field, value).map(Json::String),
+        Type::Text => text(field, value).map(Wired::Text),
         Type::Bool => match value {
-            Value::Bool(b) => Ok(Json::Bool(*b)),
+            Value::Bool(b) => Ok(Wired::Bool(*b)),
             _ => Err(wrong(field, value)),
         },
         Type::Int64 => whole(field, value),
         Type::Decimal { .. } | Type::Float64 => number(field, value),
         Type::Date => day(field, value),
         Type::Timestamp | Type::TimestampTz => match value {
-            Value::TimestampTz(us) | Value::Timestamp(us) => Ok(Json::String(moment(*us))),
-            Value::Date(days) => Ok(Json::String(moment(i64::from(*days) * 86_400_000_000))),
+            Value::TimestampTz(us) | Value::Timestamp(us) => Ok(Wired::own(moment(*us))),
+            Value::Date(days) => Ok(Wired::own(moment(i64::from(*days) * 86_400_000_000))),
             _ => Err(wrong(field, value)),
         },
         Type::List => match value {
-            Value::List(items) => Ok(Json::Array(items.iter().map(Value::to_json).collect())),
+            Value::List(items) => Ok(Wired::List(items)),
             _ => Err(wrong(field, value)),
         },
         Type::Json => match value {
-            Value::Json(text) => serde_json::from_str(text).map_err(|_| wrong(field, value)),
-            Value::List(_) => Ok(value.to_json()),
+            Value::Json(text) => serde_json::from_str(text).map(Wired::Json).map_err(|_| wrong(field, value)),
+            Value::List(items) => Ok(Wired::List(items)),
             _ => Err(wrong(field, value)),
         },
         Type::Time | Type::Binary => Err(wrong(field, value)),
     }
 }
 
+/// The same as a tree.
+pub(super) fn encode(field: &Field, value: &Value) -> Result<Json, FieldReject> {
+    wire(field, value).map(Wired::into_json)
+}
+
 /// A text in the field's normal form.
-pub(super) fn normal(field: &Field, text: &str) -> String {
+pub(super) fn normal<'t>(field: &Field, text: &'t str) -> Cow<'t, str> {
     let form = &field.schema.normal;
     let text = if form.trim { text.trim() } else { text };
+    // Most texts are as they should be.
+    let kept = |other: fn(&u8) -> bool| text.is_ascii() && !text.as_bytes().iter().any(other);
     match form.case {
-        Some(Case::Lower) => text.to_lowercase(),
-        Some(Case::Upper) => text.to_uppercase(),
-        None => text.to_owned(),
+        Some(Case::Lower) if !kept(u8::is_ascii_uppercase) => Cow::Owned(text.to_lowercase()),
+        Some(Case::Upper) if !kept(u8::is_ascii_lowercase) => Cow::Owned(text.to_uppercase()),
+        _ => Cow::Borrowed(text),
     }
 }
 
-fn text(field: &Field, value: &Value) -> Result<String, FieldReject> {
+fn text<'v>(field: &Field, value: &'v Value) -> Result<Cow<'v, str>, FieldReject> {
     let Value::Text(given) = value else { return Err(wrong(field, value)) };
     let (text, name) = (normal(field, given), field.name());
-    if !field.schema.one_of.is_empty() && !field.schema.one_of.contains(&text) {
+    if !field.schema.one_of.is_empty() && !field.schema.one_of.iter().any(|one| *one == text) {
         return Err(reject(field, "enum", format!("{name} takes only {}", field.schema.one_of.join(", "))));
     }
     if field.none_of.iter().any(|one| one.eq_ignore_ascii_case(text.trim())) {
@@ -80,28 +90,26 @@ fn text(field: &Field, value: &Value) -> Result<String, FieldReject> {
     Ok(text)
 }
 
-fn digits(field: &Field, number: &Decimal) -> Result<Json, FieldReject> {
+fn digits<'v>(field: &Field, number: &Decimal) -> Result<Wired<'v>, FieldReject> {
     let plain = number.normalized();
     if plain.digits() > DIGITS_MAX {
         let name = field.name();
         let reason = format!("{name} has {} digits; Planhat's numbers keep {DIGITS_MAX} exactly", plain.digits());
         return Err(reject(field, "too_precise", reason));
     }
-    serde_json::from_str::<Number>(&plain.to_string())
-        .map(Json::Number)
-        .map_err(|_| reject(field, "wrong_type", format!("{} is no number", field.name())))
+    Ok(Wired::Exact(plain))
 }
 
-fn number(field: &Field, value: &Value) -> Result<Json, FieldReject> {
+fn number<'v>(field: &Field, value: &Value) -> Result<Wired<'v>, FieldReject> {
     match value {
         Value::Int(n) => digits(field, &Decimal::from_i128(i128::from(*n), 0)),
         Value::Decimal(number) => digits(field, number),
-        Value::Float(x) => Number::from_f64(*x).map(Json::Number).ok_or_else(|| wrong(field, value)),
+        Value::Float(x) if x.is_finite() => Ok(Wired::Float(*x)),
         _ => Err(wrong(field, value)),
     }
 }
 
-fn whole(field: &Field, value: &Value) -> Result<Json, FieldReject> {
+fn whole<'v>(field: &Field, value: &Value) -> Result<Wired<'v>, FieldReject> {
     let whole = match value {
         Value::Int(n) => Some(*n),
         Value::Decimal(number) => number.rescale(0).and_then(|number| number.to_string().parse().ok()),
@@ -121,15 +129,15 @@ fn whole(field: &Field, value: &Value) -> Result<Json, FieldReject> {
             format!("{name} is larger than the numbers that Planhat keeps exactly"),
         ));
     }
-    Ok(Json::Number(whole.into()))
+    Ok(Wired::Whole(whole))
 }
 
-fn day(field: &Field, value: &Value) -> Result<Json, FieldReject> {
+fn day<'v>(field: &Field, value: &Value) -> Result<Wired<'v>, FieldReject> {
     let Value::Date(days) = value else { return Err(wrong(field, value)) };
     Ok(match field.wire {
-        Some(Wire::EpochDays) => Json::Number((*days).into()),
-        Some(Wire::Day) => Json::String(time::date_text(*days)),
-        None => Json::String(moment(i64::from(*days) * 86_400_000_000)),
+        Some(Wire::EpochDays) => Wired::Whole(i64::from(*days)),
+        Some(Wire::Day) => Wired::own(time::date_text(*days)),
+        None => Wired::own(moment(i64::from(*days) * 86_400_000_000)),
     })
 }
 

@@ -187,13 +187,16 @@ impl Directory {
         Ok(ids.iter().filter_map(|id| Some((id.clone(), known.by_id.get(id)?.shown().to_owned()))).collect())
     }
 
-    /// Notes a record that we wrote.
-    pub(super) async fn note(&self, model: &str, parent: Parent) {
-        if matches!(model, "company" | "user") {
-            let mut known = self.of(model).lock().await;
-            if known.loaded {
-                known.note(parent);
-            }
+    /// Whether records of a model that we wrote are to be noted.
+    pub(super) async fn notes(&self, model: &str) -> bool {
+        matches!(model, "company" | "user") && self.of(model).lock().await.loaded
+    }
+
+    /// Notes records that we wrote.
+    pub(super) async fn note(&self, model: &str, parents: Vec<Parent>) {
+        let mut known = self.of(model).lock().await;
+        if known.loaded {
+            parents.into_iter().for_each(|parent| known.note(parent));
         }
     }
 

@@ -19,7 +19,7 @@ impl Test {
         let field = layout.field(&condition.field).ok_or_else(|| layout.no_field(&condition.field))?.clone();
         let mut condition = condition.clone();
         if field.schema.logical == Type::Text {
-            condition.value = codec::normal(&field, &condition.value);
+            condition.value = codec::normal(&field, &condition.value).into_owned();
         }
         let test = conditions::Test::new(field.name(), field.schema.logical, &condition)?;
         Ok(Self { field, test })

@@ -14,9 +14,11 @@ mod directory;
 mod filter;
 mod items;
 mod line;
+mod members;
 mod models;
 mod read;
 mod series;
+mod wired;
 mod write;
 
 use std::collections::HashSet;

@@ -1,5 +1,6 @@
 //! Reading: lists page by page, single records by key. There is no list of changes.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
@@ -275,7 +276,7 @@ impl Planhat {
             RecordRef::Key(key) => Some(key),
             RecordRef::Remote(_) => None,
         });
-        let by_key: HashMap<String, &Record> = records
+        let by_key: HashMap<Cow<'_, str>, &Record> = records
             .iter()
             .filter_map(|record| Some((codec::normal(layout.field(key)?, shown(record, key).as_str()?), record)))
             .collect();
@@ -284,8 +285,8 @@ impl Planhat {
             let fields = named.map(|(name, field)| (name.as_str().into(), Shaper::value(record, name, field.as_ref())));
             Some(Look { remote: RemoteId::new(id(record)?), fields: fields.collect() })
         };
-        let normal = |wanted: &Key| layout.field(key).map(|field| codec::normal(field, wanted.as_str()));
-        Ok(wanted.filter_map(|key| Some((key.clone(), look(by_key.get(&normal(key)?)?)?))).collect())
+        let normal = |wanted: &Key| Some(codec::normal(layout.field(key)?, wanted.as_str()).into_owned());
+        Ok(wanted.filter_map(|key| Some((key.clone(), look(by_key.get(&*normal(key)?)?)?))).collect())
     }
 
     /// A few one by one, many by the list of all: a list of 5,000 costs as much as one record.
@@ -322,7 +323,7 @@ impl Planhat {
             match one {
                 RecordRef::Remote(id) => drop(remotes.insert(id.as_str().to_owned())),
                 RecordRef::Key(text) => {
-                    keys.extend(layout.field(key).map(|field| codec::normal(field, text.as_str())));
+                    keys.extend(layout.field(key).map(|field| codec::normal(field, text.as_str()).into_owned()));
                 }
             }
         }
@@ -333,7 +334,7 @@ impl Planhat {
             for record in records {
                 let named = layout.field(key).zip(shown(&record, key).as_str());
                 let named =
-                    named.map(|(field, text)| codec::normal(field, text)).is_some_and(|text| keys.remove(&text));
+                    named.map(|(field, text)| codec::normal(field, text)).is_some_and(|text| keys.remove(&*text));
                 if id(&record).is_some_and(|id| remotes.remove(id)) || named {
                     found.push(record);
                 }

@@ -1,6 +1,8 @@
 //! Writing records: one bulk upsert a call, deletes one by one, and one outcome for each.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 
 use reqwest::Method;
 use serde_json::{Map, Value as Json};
@@ -10,13 +12,15 @@ use tidegate_model::record::{RecordRef, RemoteId};
 use tidegate_model::{Error, ErrorKind, Result};
 
 use super::Planhat;
-use super::answer::{self, Said, Sent};
+use super::answer::{self, Asked, Asks, Said};
 use super::directory::Parent;
-use super::items::{self, CANNOT_CLEAR, Item, Parents};
+use super::items::{self, CANNOT_CLEAR, Item, Parents, Upsert};
 use super::line::{Answer, Call, Host, whole};
+use super::members::Members;
 use super::models::{CUSTOM, Layout};
 use super::read::Look;
-use crate::pieces::in_pieces;
+use crate::names::names;
+use crate::pieces::{self, in_pieces};
 
 /// Refused updates that are looked up, in case their record is gone: the first of a call.
 const GONE_LOOKS_MAX: usize = 20;
@@ -30,75 +34,104 @@ struct Batch<'a> {
 /// Changes made ready for their call.
 #[derive(Default)]
 struct Built {
-    items: Vec<(usize, Item)>,
-    /// The items as they are sent, with commas between them.
+    /// The items as they are sent, but for the end of their list.
     body: Vec<u8>,
+    /// Places of the changes in the body.
+    sent: Vec<usize>,
     deletes: Vec<(usize, RemoteId)>,
     refused: Vec<(usize, FieldReject)>,
+    /// Fields that are emptied: a change's place, and the member's.
+    cleared: Vec<(usize, usize)>,
+    /// What was left out of changes that are sent.
+    dropped: HashMap<usize, Vec<FieldReject>>,
 }
 
 impl Built {
-    fn add(&mut self, at: usize, item: Item) -> Result<()> {
-        if !self.items.is_empty() {
+    /// Makes items of the changes in a part of the call.
+    fn of(upsert: &Upsert<'_>, part: Range<usize>, open: impl Fn(usize) -> bool) -> Result<Self> {
+        let mut built = Self { sent: Vec::with_capacity(part.len()), ..Self::default() };
+        let mut item = Item::default();
+        // The first part's body becomes that of the call.
+        let mut room = part.len();
+        if part.start == 0 {
+            built.body.push(b'[');
+            room = upsert.changes.len();
+        }
+        for at in part.clone().filter(|at| open(*at)) {
+            if upsert.changes[at].action == Action::Delete {
+                built.deletes.extend(upsert.remote(at).map(|remote| (at, remote.clone())));
+                continue;
+            }
+            match upsert.make(at, &mut item) {
+                Ok(()) => built.add(upsert, at, &mut item)?,
+                Err(why) => built.refused.push((at, why)),
+            }
+            pieces::room(&mut built.body, at - part.start + 1, room);
+        }
+        Ok(built)
+    }
+
+    fn add(&mut self, upsert: &Upsert<'_>, at: usize, item: &mut Item<'_>) -> Result<()> {
+        if !self.sent.is_empty() {
             self.body.push(b',');
         }
-        serde_json::to_writer(&mut self.body, &item.json)
+        upsert
+            .write(item, &mut self.body)
             .map_err(|error| Error::internal("the body of a bulk upsert").cause(error))?;
-        self.items.push((at, item));
+        self.sent.push(at);
+        self.cleared.extend(item.cleared.iter().map(|member| (at, *member)));
+        if !item.dropped.is_empty() {
+            self.dropped.insert(at, std::mem::take(&mut item.dropped));
+        }
         Ok(())
+    }
+
+    /// Adds what comes after it.
+    fn append(&mut self, other: Self) {
+        if !self.sent.is_empty() && !other.sent.is_empty() {
+            self.body.push(b',');
+        }
+        self.body.extend_from_slice(&other.body);
+        self.sent.extend(other.sent);
+        self.deletes.extend(other.deletes);
+        self.refused.extend(other.refused);
+        self.cleared.extend(other.cleared);
+        self.dropped.extend(other.dropped);
     }
 }
 
 impl Planhat {
     /// Writes a batch.
     pub(super) async fn write_batch(&self, ask: &WriteAsk, changes: &[Change]) -> Result<Vec<Outcome>> {
-        let layout = self.writable(ask, changes).await?;
+        let fields = names(changes.iter());
+        let layout = self.writable(ask, &fields).await?;
         let mut batch = Batch { changes, outcomes: changes.iter().map(|_| None).collect() };
         let seen = self.look_first(&layout, &ask.key, &mut batch).await?;
-        let parents = self.parents(&layout, changes).await?;
-        let build = |from: usize, part: &[Change]| {
-            let mut built = Built::default();
-            let open = part.iter().zip(from..).filter(|(_, at)| batch.outcomes[*at].is_none());
-            for (change, at) in open {
-                let remote = seen.get(&at).or(change.remote.as_ref());
-                if change.action == Action::Delete {
-                    built.deletes.extend(remote.map(|remote| (at, remote.clone())));
-                    continue;
-                }
-                match items::item(&layout, &ask.key, (change, remote), &parents, self.clear_as) {
-                    Ok(item) => built.add(at, item)?,
-                    Err(why) => built.refused.push((at, why)),
-                }
-            }
-            Ok(built)
-        };
-        let built: Vec<Result<Built>> = in_pieces(changes, build);
-        let (mut items, mut deletes, mut body) = (Vec::with_capacity(changes.len()), Vec::new(), vec![b'[']);
-        for built in built {
-            let built = built?;
-            if !items.is_empty() && !built.items.is_empty() {
-                body.push(b',');
-            }
-            body.extend_from_slice(&built.body);
-            items.extend(built.items);
-            deletes.extend(built.deletes);
-            for (at, why) in built.refused {
-                batch.outcomes[at] = Some(Outcome::Rejected(why));
-            }
+        let parents = self.parents(&layout, &fields, changes).await?;
+        let (key, members) = (ask.key.as_str(), Members::of(&layout, &ask.key, &fields));
+        let upsert = Upsert { layout: &layout, key, changes, members, seen, parents, clear_as: self.clear_as };
+        let open = |at: usize| batch.outcomes[at].is_none();
+        let build = |from: usize, part: &[Change]| Built::of(&upsert, from..from + part.len(), open);
+        let mut pieces = in_pieces(changes, build).into_iter();
+        let mut built = pieces.next().transpose()?.unwrap_or_default();
+        for piece in pieces {
+            built.append(piece?);
         }
-        body.push(b']');
-        self.put(&layout, items, body, &mut batch).await?;
+        for (at, why) in std::mem::take(&mut built.refused) {
+            batch.outcomes[at] = Some(Outcome::Rejected(why));
+        }
+        let deletes = std::mem::take(&mut built.deletes);
+        self.put(&upsert, built, &mut batch).await?;
         self.delete(&layout, &deletes, &mut batch).await?;
         let unsaid = || Outcome::Retry(Error::internal("a change was left without an answer"));
         Ok(batch.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(unsaid)).collect())
     }
 
     /// The model, with the custom fields that the batch needs: those that are missing are defined.
-    async fn writable(&self, ask: &WriteAsk, changes: &[Change]) -> Result<Layout> {
+    async fn writable(&self, ask: &WriteAsk, names: &[&str]) -> Result<Layout> {
         let mut layout = self.directory.layout(ask.model.as_str(), false).await?;
         let lacks = |layout: &Layout| {
-            let names = changes.iter().flat_map(|change| change.fields.iter().map(|(name, _)| name));
-            names.filter(|name| name.starts_with(CUSTOM)).any(|name| layout.field(name).is_none())
+            names.iter().filter(|name| name.starts_with(CUSTOM)).any(|name| layout.field(name).is_none())
         };
         if !lacks(&layout) {
             return Ok(layout);
@@ -115,9 +148,9 @@ impl Planhat {
         self.directory.layout(ask.model.as_str(), true).await
     }
 
-    async fn parents(&self, layout: &Layout, changes: &[Change]) -> Result<Parents> {
+    async fn parents(&self, layout: &Layout, names: &[&str], changes: &[Change]) -> Result<Parents> {
         let mut parents = Parents::new();
-        for (model, names) in items::references(layout, changes) {
+        for (model, names) in items::references(layout, names, changes) {
             parents.insert(model.clone(), self.directory.resolve(&model, &names).await?);
         }
         Ok(parents)
@@ -135,12 +168,9 @@ impl Planhat {
             return Ok(remotes);
         }
         let refs: Vec<RecordRef> = asked.iter().map(|at| RecordRef::Key(batch.changes[*at].key.clone())).collect();
-        let mut fields: Vec<String> = Vec::new();
-        for at in asked.iter().filter(|at| fresh(&batch.changes[**at])) {
-            fields.extend(batch.changes[*at].fields.iter().map(|(name, _)| name.to_string()));
-        }
+        let new = asked.iter().map(|at| &batch.changes[*at]).filter(|change| fresh(change));
+        let mut fields: Vec<String> = names(new).into_iter().map(str::to_owned).collect();
         fields.sort_unstable();
-        fields.dedup();
         let found = self.look_up(layout, key, &fields, &refs).await?;
         for at in asked {
             let change = &batch.changes[at];
@@ -164,18 +194,15 @@ impl Planhat {
     }
 
     /// Sends the items in one call.
-    async fn put(
-        &self,
-        layout: &Layout,
-        items: Vec<(usize, Item)>,
-        body: Vec<u8>,
-        batch: &mut Batch<'_>,
-    ) -> Result<()> {
+    async fn put(&self, upsert: &Upsert<'_>, built: Built, batch: &mut Batch<'_>) -> Result<()> {
+        let Built { mut body, sent, cleared, mut dropped, .. } = built;
         // A change of which nothing is left to be sent names its record alone.
-        if items.is_empty() {
+        if sent.is_empty() {
             return Ok(());
         }
-        let doing = format!("write {} of {}", items.len(), layout.def.endpoint);
+        body.push(b']');
+        let layout = upsert.layout;
+        let doing = format!("write {} of {}", sent.len(), layout.def.endpoint);
         let path = [layout.def.endpoint.as_str()];
         let answer = self
             .line
@@ -189,72 +216,54 @@ impl Planhat {
                 doing: &doing,
             })
             .await?;
-        let sent: Vec<&Sent> = items.iter().map(|(_, item)| &item.sent).collect();
-        let said = said(&answer, &sent, &doing)?;
-        for ((at, item), said) in items.iter().zip(said) {
-            batch.outcomes[*at] = Some(self.outcome(layout, item, said).await);
+        let object = object(&answer, &doing)?;
+        let said = said(&object, Asks { asked: upsert, sent: &sent }, &doing)?;
+        self.note(upsert, &sent, &said).await;
+        for (at, said) in sent.iter().zip(said) {
+            let dropped = if dropped.is_empty() { Vec::new() } else { dropped.remove(at).unwrap_or_default() };
+            batch.outcomes[*at] = Some(outcome(upsert, *at, said, dropped));
         }
-        self.updates_of_gone(layout, &items, batch).await?;
-        self.prove_clears(layout, &items, batch).await
+        self.updates_of_gone(upsert, &sent, batch).await?;
+        self.prove_clears(upsert, &cleared, batch).await
     }
 
-    async fn outcome(&self, layout: &Layout, item: &Item, said: Said) -> Outcome {
-        let applied = |id: Option<String>, effect| Outcome::Applied {
-            remote: id.or_else(|| item.sent.id.clone()).map(RemoteId::new),
-            effect,
-            dropped: item.dropped.clone(),
-            stored: None,
+    /// Notes what others may refer to.
+    async fn note(&self, upsert: &Upsert<'_>, sent: &[usize], said: &[Said<'_>]) {
+        let model = &upsert.layout.def.name;
+        if !self.directory.notes(model).await {
+            return;
+        }
+        let parent = |at: usize, id: &str| {
+            let keys = upsert.keys(at);
+            let own = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);
+            Parent { id: id.to_owned(), external: own(keys.external), source: own(keys.source) }
         };
-        match said {
-            // A linked record that was made was gone: what was sent of it is not all of it.
-            Said::Created(_) if item.sent.update => Outcome::Missed { now: None, remote: None },
-            Said::Created(id) => {
-                self.noted(layout, item, id.as_ref()).await;
-                applied(id, Effect::Created)
-            }
-            Said::Updated(id) => {
-                self.noted(layout, item, id.as_ref().or(item.sent.id.as_ref())).await;
-                applied(id, Effect::Updated)
-            }
-            Said::Same(id) if item.dropped.is_empty() => {
-                Outcome::Unchanged { remote: id.or_else(|| item.sent.id.clone()).map(RemoteId::new) }
-            }
-            Said::Same(id) => applied(id, Effect::Updated),
-            Said::Refused { insert: true, .. } if item.sent.update => Outcome::Missed { now: None, remote: None },
-            Said::Refused { permission, why, .. } => {
-                let rule = if permission { "permission" } else { "refused" };
-                let why = items::scrubbed(&why, item.json.values());
-                let why = if why.is_empty() { "it gave no reason".to_owned() } else { why };
-                Outcome::Rejected(FieldReject::record(rule, format!("Planhat refused the record: {why}")))
-            }
-            Said::Silent(why) => {
-                let why = items::scrubbed(&why, item.json.values());
-                let why = if why.is_empty() { String::new() } else { format!(" It said of some record: {why}") };
-                let reason = format!("Planhat's answer does not say what became of the record.{why}");
-                Outcome::Rejected(FieldReject::record("not_told", reason))
+        let mut parents = Vec::new();
+        for (at, said) in sent.iter().zip(said) {
+            match said {
+                Said::Created(_) if upsert.updates(*at) => {}
+                Said::Created(id) => parents.extend(id.as_ref().map(|id| parent(*at, id))),
+                Said::Updated(Some(id)) => parents.push(parent(*at, id)),
+                Said::Updated(None) => parents.extend(upsert.id(*at).map(|id| parent(*at, id.as_str()))),
+                Said::Same(_) | Said::Refused { .. } | Said::Silent(_) => {}
             }
         }
-    }
-
-    async fn noted(&self, layout: &Layout, item: &Item, id: Option<&String>) {
-        if let Some(id) = id {
-            let (external, source) = (item.sent.external.clone(), item.sent.source.clone());
-            self.directory.note(&layout.def.name, Parent { id: id.clone(), external, source }).await;
-        }
+        self.directory.note(model, parents).await;
     }
 
     /// Whether refused updates were refused because their record is gone.
-    async fn updates_of_gone(&self, layout: &Layout, items: &[(usize, Item)], batch: &mut Batch<'_>) -> Result<()> {
-        if !layout.def.single {
+    async fn updates_of_gone(&self, upsert: &Upsert<'_>, sent: &[usize], batch: &mut Batch<'_>) -> Result<()> {
+        if !upsert.layout.def.single {
             return Ok(());
         }
-        let refused = items.iter().filter(|(at, item)| {
-            item.sent.update && matches!(&batch.outcomes[*at], Some(Outcome::Rejected(why)) if why.rule == "refused")
+        let refused = sent.iter().filter(|at| {
+            upsert.updates(**at)
+                && matches!(&batch.outcomes[**at], Some(Outcome::Rejected(why)) if why.rule == "refused")
         });
-        let some: Vec<(usize, String)> =
-            refused.filter_map(|(at, item)| Some((*at, item.sent.id.clone()?))).take(GONE_LOOKS_MAX).collect();
+        let some: Vec<(usize, RemoteId)> =
+            refused.filter_map(|at| Some((*at, upsert.id(*at)?))).take(GONE_LOOKS_MAX).collect();
         for (at, id) in some {
-            if self.single(layout, &id).await?.is_none() {
+            if self.single(upsert.layout, id.as_str()).await?.is_none() {
                 batch.outcomes[at] = Some(Outcome::Missed { now: None, remote: None });
             }
         }
@@ -263,14 +272,15 @@ impl Planhat {
 
     /// The first time that a field is emptied, the record is read back. Where the old value stands, none of the
     /// batch's records lost it: their images must not say so.
-    async fn prove_clears(&self, layout: &Layout, items: &[(usize, Item)], batch: &mut Batch<'_>) -> Result<()> {
-        let mut open: Vec<(String, Vec<usize>)> = Vec::new();
-        for (at, item) in items {
-            let taken = matches!(batch.outcomes[*at], Some(Outcome::Applied { .. } | Outcome::Unchanged { .. }));
-            for field in item.cleared.iter().filter(|_| taken) {
-                match open.iter_mut().find(|(name, _)| name == field) {
+    async fn prove_clears(&self, upsert: &Upsert<'_>, cleared: &[(usize, usize)], batch: &mut Batch<'_>) -> Result<()> {
+        let layout = upsert.layout;
+        let mut open: Vec<(&str, Vec<usize>)> = Vec::new();
+        for (at, member) in cleared {
+            if matches!(batch.outcomes[*at], Some(Outcome::Applied { .. } | Outcome::Unchanged { .. })) {
+                let field = upsert.members.all[*member].name;
+                match open.iter_mut().find(|(name, _)| *name == field) {
                     Some((_, all)) => all.push(*at),
-                    None => open.push((field.clone(), vec![*at])),
+                    None => open.push((field, vec![*at])),
                 }
             }
         }
@@ -278,12 +288,12 @@ impl Planhat {
         for (field, all) in open {
             let Some(id) = all.first().and_then(|at| remote(batch.outcomes[*at].as_ref()?)) else { continue };
             let Some(record) = self.read_back(layout, &id).await? else { continue };
-            if !stands(&record, &field) {
-                self.prove(&layout.def.name, &field);
+            if !stands(&record, field) {
+                self.prove(&layout.def.name, field);
                 continue;
             }
             for at in all {
-                let why = FieldReject::field(&field, CANNOT_CLEAR, STANDS);
+                let why = FieldReject::field(field, CANNOT_CLEAR, STANDS);
                 if let Some(outcome) = batch.outcomes[at].take() {
                     batch.outcomes[at] = Some(with_dropped(outcome, why));
                 }
@@ -352,24 +362,52 @@ impl Planhat {
 
 const STANDS: &str = "Planhat keeps the old value although the field was emptied; empty it there by hand, or try another `clear_as` of the connection";
 
-/// What an answer says of each record, or the error of the whole call: then nothing was taken.
-fn said(answer: &Answer, sent: &[&Sent], doing: &str) -> Result<Vec<Said>> {
-    let Some(Json::Object(object)) = answer.json() else {
-        if answer.good() {
-            return Err(Error::new(ErrorKind::Lost, format!("{doing}: Planhat's answer cannot be read"))
-                .hint("a proxy in between may have replaced it"));
-        }
-        return Err(whole(answer, doing));
-    };
-    if !answer::speaks(&object) {
-        return Err(whole(answer, doing));
+/// The answer of a call that says what became of records, or the error of the whole call: then nothing was taken.
+fn object(answer: &Answer, doing: &str) -> Result<Map<String, Json>> {
+    match answer.json() {
+        Some(Json::Object(object)) if answer::speaks(&object) => Ok(object),
+        Some(Json::Object(_)) => Err(whole(answer, doing)),
+        _ if answer.good() => Err(Error::new(ErrorKind::Lost, format!("{doing}: Planhat's answer cannot be read"))
+            .hint("a proxy in between may have replaced it")),
+        _ => Err(whole(answer, doing)),
     }
-    answer::read(&object, sent).ok_or_else(|| {
+}
+
+/// What an answer says of each record, or the error of the whole call.
+fn said<'a>(object: &'a Map<String, Json>, asks: Asks<'a>, doing: &str) -> Result<Vec<Said<'a>>> {
+    answer::read(object, asks).ok_or_else(|| {
         Error::new(
             ErrorKind::BadRequest,
             format!("{doing}: Planhat refuses the request and does not say for which record"),
         )
     })
+}
+
+/// The outcome of a change of which this was said.
+fn outcome(upsert: &Upsert<'_>, at: usize, said: Said<'_>, dropped: Vec<FieldReject>) -> Outcome {
+    let update = upsert.updates(at);
+    let remote = |id: Option<Cow<'_, str>>| id.map(RemoteId::new).or_else(|| upsert.id(at));
+    let applied = |id, effect, dropped| Outcome::Applied { remote: remote(id), effect, dropped, stored: None };
+    match said {
+        // A linked record that was made was gone: what was sent of it is not all of it.
+        Said::Created(_) if update => Outcome::Missed { now: None, remote: None },
+        Said::Created(id) => applied(id, Effect::Created, dropped),
+        Said::Same(id) if dropped.is_empty() => Outcome::Unchanged { remote: remote(id) },
+        Said::Updated(id) | Said::Same(id) => applied(id, Effect::Updated, dropped),
+        Said::Refused { insert: true, .. } if update => Outcome::Missed { now: None, remote: None },
+        Said::Refused { permission, why, .. } => {
+            let rule = if permission { "permission" } else { "refused" };
+            let why = upsert.scrubbed(at, &why);
+            let why = if why.is_empty() { "it gave no reason".to_owned() } else { why };
+            Outcome::Rejected(FieldReject::record(rule, format!("Planhat refused the record: {why}")))
+        }
+        Said::Silent(why) => {
+            let why = upsert.scrubbed(at, &why);
+            let why = if why.is_empty() { String::new() } else { format!(" It said of some record: {why}") };
+            let reason = format!("Planhat's answer does not say what became of the record.{why}");
+            Outcome::Rejected(FieldReject::record("not_told", reason))
+        }
+    }
 }
 
 fn remote(outcome: &Outcome) -> Option<String> {
