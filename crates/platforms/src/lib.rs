@@ -8,8 +8,8 @@ pub mod hub;
 mod lines;
 pub mod list;
 mod names;
-mod pieces;
 pub mod planhat;
 pub mod rest;
+mod room;
 
 pub use list::{Connector, Gate, OpenContext, kinds, open};

@@ -13,7 +13,7 @@ use tidegate_model::{Error, Result};
 use super::config::NullKey;
 use super::model::{ADD, REMOVE, attribute};
 use crate::names::{names, place};
-use crate::pieces::{self, in_pieces};
+use crate::room::room;
 
 const SECOND: i64 = 1_000_000;
 /// 0001-01-01 and 9999-12-31 in days since 1970: years of four digits.
@@ -71,31 +71,15 @@ impl<'a> Encoder<'a> {
 
     /// The body of a call.
     pub fn body(&self, batch: &[Change]) -> Result<Body> {
-        let mut pieces = in_pieces(batch, |from, part| self.operations(from, part, batch.len())).into_iter();
-        let mut body = pieces.next().unwrap_or_else(|| self.operations(0, &[], 0))?;
-        for piece in pieces {
-            let Body { bytes, refused } = piece?;
-            body.bytes.extend_from_slice(&bytes);
-            body.refused.extend(refused);
+        let mut body = Body { bytes: vec![b'['], refused: Vec::new() };
+        for (at, change) in batch.iter().enumerate() {
+            if at > 0 {
+                body.bytes.push(b',');
+            }
+            self.operation(at, change, &mut body)?;
+            room(&mut body.bytes, at + 1, batch.len());
         }
         body.bytes.push(b']');
-        Ok(body)
-    }
-
-    /// The operations of some changes, each behind a comma or, the first of all, behind the bracket.
-    fn operations(&self, from: usize, changes: &[Change], all: usize) -> Result<Body> {
-        let mut body = Body { bytes: Vec::new(), refused: Vec::new() };
-        if from == 0 && changes.is_empty() {
-            body.bytes.push(b'[');
-        }
-        // The first part's bytes become those of the call.
-        let room = if from == 0 { all } else { changes.len() };
-        for (done, change) in changes.iter().enumerate() {
-            let at = from + done;
-            body.bytes.push(if at == 0 { b'[' } else { b',' });
-            self.operation(at, change, &mut body)?;
-            pieces::room(&mut body.bytes, done + 1, room);
-        }
         Ok(body)
     }
 

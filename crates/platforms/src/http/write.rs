@@ -1,9 +1,11 @@
 //! Writing: one request for each record, several in flight, or one for many.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use tidegate_model::change::{Action, Change, FieldReject, Outcome};
 use tidegate_model::ports::WriteAsk;
@@ -43,18 +45,38 @@ impl Endpoint {
 
     /// Each record is a request. What makes every request fail ends the call: those that were not sent wait.
     async fn one_by_one(&self, ask: &WriteAsk, changes: &[Change]) -> Result<Vec<Outcome>> {
-        let over: Mutex<Option<Error>> = Mutex::new(None);
-        let mut calls = Vec::with_capacity(changes.len());
-        for change in changes {
-            calls.push(self.unless_over(ask, change, &over));
+        let (over, next) = (Mutex::new(None), AtomicUsize::new(0));
+        // As many lines as requests may be in flight, each with one after the other: a request that waits for its turn is
+        // nothing yet.
+        let lines = FuturesUnordered::new();
+        for _ in 0..self.plan.parallel.min(changes.len()) {
+            lines.push(self.line(ask, changes, &next, &over));
         }
-        let outcomes: Vec<Outcome> = stream::iter(calls).buffered(self.plan.parallel).collect().await;
+        let mut told: Vec<(usize, Outcome)> = lines.collect::<Vec<_>>().await.into_iter().flatten().collect();
+        told.sort_unstable_by_key(|(at, _)| *at);
+        let outcomes: Vec<Outcome> = told.into_iter().map(|(_, outcome)| outcome).collect();
         let untouched =
             outcomes.iter().all(|outcome| matches!(outcome, Outcome::Retry(error) if error.kind != ErrorKind::Lost));
         match over.into_inner().unwrap_or_else(PoisonError::into_inner).filter(|_| untouched) {
             // Nothing was taken of any of them.
             Some(error) => Err(error),
             None => Ok(outcomes),
+        }
+    }
+
+    /// The next change, and the next, until none is left.
+    async fn line(
+        &self,
+        ask: &WriteAsk,
+        changes: &[Change],
+        next: &AtomicUsize,
+        over: &Mutex<Option<Error>>,
+    ) -> Vec<(usize, Outcome)> {
+        let mut told = Vec::with_capacity(changes.len() / self.plan.parallel + 1);
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(change) = changes.get(at) else { return told };
+            told.push((at, self.unless_over(ask, change, over).await));
         }
     }
 

@@ -73,25 +73,28 @@ const REASONS: [&str; 5] = ["message", "error", "reason", "msg", "description"];
 /// Characters of a reason that are kept.
 const REASON_MAX: usize = 300;
 
+/// Records by the kind of a key and its folded text.
+type ByKey<'a> = HashMap<(usize, Cow<'a, str>), usize>;
+
 /// Finds records by their keys. An answer that only counts is not asked for any: then no key is folded.
-struct Index<'a>(OnceCell<HashMap<(usize, String), usize>>, Asks<'a>);
+struct Index<'a>(OnceCell<ByKey<'a>>, Asks<'a>);
 
 impl<'a> Index<'a> {
     fn new(asks: Asks<'a>) -> Self {
         Self(OnceCell::new(), asks)
     }
 
-    fn map(&self) -> &HashMap<(usize, String), usize> {
+    fn map(&self) -> &ByKey<'a> {
         self.0.get_or_init(|| Self::folded(self.1))
     }
 
-    fn folded(asks: Asks<'_>) -> HashMap<(usize, String), usize> {
+    fn folded(asks: Asks<'a>) -> ByKey<'a> {
         let mut map = HashMap::with_capacity(asks.sent.len() * 2);
         for item in 0..asks.sent.len() {
             let Sent { id, external, source, email } = asks.keys(item);
             for (kind, key) in [id, external, source, email].into_iter().enumerate() {
                 if let Some(key) = key {
-                    map.entry((kind, folded(&key))).or_insert(item);
+                    map.entry((kind, folded(key))).or_insert(item);
                 }
             }
         }
@@ -102,7 +105,8 @@ impl<'a> Index<'a> {
         let object = json.as_object()?;
         let direct = KEYS.iter().enumerate().find_map(|(kind, key)| {
             let value = object.get(*key)?.as_str()?;
-            self.map().get(&(kind, folded(value))).copied()
+            let map: &ByKey<'_> = self.map();
+            map.get(&(kind, folded(Cow::Borrowed(value)))).copied()
         });
         direct.or_else(|| NESTED.iter().find_map(|name| self.find(object.get(*name)?)))
     }
@@ -115,8 +119,10 @@ impl<'a> Index<'a> {
 }
 
 /// Planhat may trim keys and change the case of letters.
-fn folded(key: &str) -> String {
-    key.trim().to_lowercase()
+fn folded(key: Cow<'_, str>) -> Cow<'_, str> {
+    // Most keys are as they should be.
+    let plain = |byte: &u8| byte.is_ascii_graphic() && !byte.is_ascii_uppercase();
+    if key.as_bytes().iter().all(plain) { key } else { Cow::Owned(key.trim().to_lowercase()) }
 }
 
 fn reason(json: &Json) -> String {

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::ops::Range;
 
 use reqwest::Method;
 use serde_json::{Map, Value as Json};
@@ -20,7 +19,7 @@ use super::members::Members;
 use super::models::{CUSTOM, Layout};
 use super::read::Look;
 use crate::names::names;
-use crate::pieces::{self, in_pieces};
+use crate::room::room;
 
 /// Refused updates that are looked up, in case their record is gone: the first of a call.
 const GONE_LOOKS_MAX: usize = 20;
@@ -34,7 +33,7 @@ struct Batch<'a> {
 /// Changes made ready for their call.
 #[derive(Default)]
 struct Built {
-    /// The items as they are sent, but for the end of their list.
+    /// The items as they are sent.
     body: Vec<u8>,
     /// Places of the changes in the body.
     sent: Vec<usize>,
@@ -47,17 +46,12 @@ struct Built {
 }
 
 impl Built {
-    /// Makes items of the changes in a part of the call.
-    fn of(upsert: &Upsert<'_>, part: Range<usize>, open: impl Fn(usize) -> bool) -> Result<Self> {
-        let mut built = Self { sent: Vec::with_capacity(part.len()), ..Self::default() };
+    /// Makes items of the changes that are still open.
+    fn of(upsert: &Upsert<'_>, open: impl Fn(usize) -> bool) -> Result<Self> {
+        let all = upsert.changes.len();
+        let mut built = Self { body: vec![b'['], sent: Vec::with_capacity(all), ..Self::default() };
         let mut item = Item::default();
-        // The first part's body becomes that of the call.
-        let mut room = part.len();
-        if part.start == 0 {
-            built.body.push(b'[');
-            room = upsert.changes.len();
-        }
-        for at in part.clone().filter(|at| open(*at)) {
+        for at in (0..all).filter(|at| open(*at)) {
             if upsert.changes[at].action == Action::Delete {
                 built.deletes.extend(upsert.remote(at).map(|remote| (at, remote.clone())));
                 continue;
@@ -66,8 +60,8 @@ impl Built {
                 Ok(()) => built.add(upsert, at, &mut item)?,
                 Err(why) => built.refused.push((at, why)),
             }
-            pieces::room(&mut built.body, at - part.start + 1, room);
         }
+        built.body.push(b']');
         Ok(built)
     }
 
@@ -83,20 +77,8 @@ impl Built {
         if !item.dropped.is_empty() {
             self.dropped.insert(at, std::mem::take(&mut item.dropped));
         }
+        room(&mut self.body, self.sent.len(), upsert.changes.len());
         Ok(())
-    }
-
-    /// Adds what comes after it.
-    fn append(&mut self, other: Self) {
-        if !self.sent.is_empty() && !other.sent.is_empty() {
-            self.body.push(b',');
-        }
-        self.body.extend_from_slice(&other.body);
-        self.sent.extend(other.sent);
-        self.deletes.extend(other.deletes);
-        self.refused.extend(other.refused);
-        self.cleared.extend(other.cleared);
-        self.dropped.extend(other.dropped);
     }
 }
 
@@ -110,13 +92,7 @@ impl Planhat {
         let parents = self.parents(&layout, &fields, changes).await?;
         let (key, members) = (ask.key.as_str(), Members::of(&layout, &ask.key, &fields));
         let upsert = Upsert { layout: &layout, key, changes, members, seen, parents, clear_as: self.clear_as };
-        let open = |at: usize| batch.outcomes[at].is_none();
-        let build = |from: usize, part: &[Change]| Built::of(&upsert, from..from + part.len(), open);
-        let mut pieces = in_pieces(changes, build).into_iter();
-        let mut built = pieces.next().transpose()?.unwrap_or_default();
-        for piece in pieces {
-            built.append(piece?);
-        }
+        let mut built = Built::of(&upsert, |at| batch.outcomes[at].is_none())?;
         for (at, why) in std::mem::take(&mut built.refused) {
             batch.outcomes[at] = Some(Outcome::Rejected(why));
         }
@@ -195,12 +171,11 @@ impl Planhat {
 
     /// Sends the items in one call.
     async fn put(&self, upsert: &Upsert<'_>, built: Built, batch: &mut Batch<'_>) -> Result<()> {
-        let Built { mut body, sent, cleared, mut dropped, .. } = built;
+        let Built { body, sent, cleared, mut dropped, .. } = built;
         // A change of which nothing is left to be sent names its record alone.
         if sent.is_empty() {
             return Ok(());
         }
-        body.push(b']');
         let layout = upsert.layout;
         let doing = format!("write {} of {}", sent.len(), layout.def.endpoint);
         let path = [layout.def.endpoint.as_str()];
