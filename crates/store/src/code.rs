@@ -65,6 +65,13 @@ pub(crate) fn pack<T: Serialize>(what: &str, value: &T) -> Result<Vec<u8>> {
         .map_err(|error| Error::internal(format!("{what} cannot be written as bytes")).cause(error))
 }
 
+/// The same behind what a buffer holds.
+pub(crate) fn pack_onto<T: Serialize>(what: &str, value: &T, buffer: &mut Vec<u8>) -> Result<()> {
+    *buffer = postcard::to_extend(value, std::mem::take(buffer))
+        .map_err(|error| Error::internal(format!("{what} cannot be written as bytes")).cause(error))?;
+    Ok(())
+}
+
 /// Fields or values from their bytes.
 pub(crate) fn unpack<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T> {
     postcard::from_bytes(bytes).map_err(|error| damaged(format!("{what} in the state cannot be read")).cause(error))

@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::future::Future;
 
 use tidegate_model::error::{Error, Result};
-use tidegate_model::ports::{LedgerEntry, LedgerRecord};
+use tidegate_model::ports::{HistoryEntry, LedgerEntry, LedgerRecord};
 use tidegate_model::record::{Key, RemoteId};
+use tidegate_model::time::Instant;
 
 /// A parameter of a statement.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -153,6 +154,17 @@ pub(crate) fn last_of_each(records: &[LedgerRecord]) -> Vec<&LedgerRecord> {
     records.iter().enumerate().filter(kept).map(|(_, record)| record).collect()
 }
 
+/// What all writes of a settlement have in common in the history.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Writes {
+    /// The row of the run, and the sync.
+    pub(crate) run: i64,
+    pub(crate) sync: i64,
+    pub(crate) at: Instant,
+    /// The number of the first one within the run.
+    pub(crate) first: i64,
+}
+
 /// One transaction of the state. Methods are called one after the other; an error means that it will be rolled back.
 pub(crate) trait Tx: Send {
     /// Runs a statement; the number of rows it touched.
@@ -170,6 +182,8 @@ pub(crate) trait Tx: Send {
     /// Sets ledger entries, each key once, with their details; the change of the number of linked ones. Remote ids may swap owners
     /// within one call.
     fn put_ledger(&mut self, sync: i64, records: &[&LedgerRecord]) -> impl Future<Output = Result<i64>> + Send;
+    /// Adds writes to the history, in order.
+    fn add_history(&mut self, of: Writes, entries: &[HistoryEntry]) -> impl Future<Output = Result<()>> + Send;
     /// Removes ledger entries with their details; the change of the number of linked ones.
     fn remove_ledger(&mut self, sync: i64, keys: &[Key]) -> impl Future<Output = Result<i64>> + Send;
     /// The next ledger entries in byte order of their keys.

@@ -5,13 +5,12 @@ use tidegate_model::ports::HistoryEntry;
 use tidegate_model::record::{Key, RemoteId};
 use tidegate_model::time::Instant;
 
-use super::leases::Held;
 use super::state::sync_id;
 use crate::code::{pack, side, side_of, unpack};
-use crate::tx::{P, Row, Tx};
+use crate::tx::{P, Row, Tx, Writes};
 
-/// Adds a settlement's writes after those that the run has already.
-pub(crate) async fn add<T: Tx>(tx: &mut T, held: &Held, run: i64, first: i64, entries: &[HistoryEntry]) -> Result<()> {
+/// Adds writes one by one, for a database to which it makes no difference.
+pub(crate) async fn add_each<T: Tx>(tx: &mut T, of: Writes, entries: &[HistoryEntry]) -> Result<()> {
     let images: Vec<(Vec<u8>, Vec<u8>)> = entries
         .iter()
         .map(|entry| Ok((pack("a before-image", &entry.before)?, pack("a write", &entry.after)?)))
@@ -19,14 +18,14 @@ pub(crate) async fn add<T: Tx>(tx: &mut T, held: &Held, run: i64, first: i64, en
     let rows: Vec<Vec<P<'_>>> = entries
         .iter()
         .zip(&images)
-        .zip(first..)
+        .zip(of.first..)
         .map(|((entry, (before, after)), seq)| {
             vec![
-                P::Int(run),
+                P::Int(of.run),
                 P::Int(seq),
-                P::Int(held.sync),
+                P::Int(of.sync),
                 P::Key(entry.key.as_str()),
-                P::Int(held.at.0),
+                P::Int(of.at.0),
                 P::Text(side(entry.to)),
                 P::Text(&entry.effect),
                 P::key(entry.remote.as_ref().map(RemoteId::as_str)),

@@ -5,8 +5,8 @@ use tidegate_model::failpoint::hit;
 use tidegate_model::ports::{Lease, Settlement};
 
 use super::leases::{self, Held};
-use super::{conflicts, delivered, history, rejects, runs, spans, state};
-use crate::tx::{P, Tx, last_of_each};
+use super::{conflicts, delivered, rejects, runs, spans, state};
+use crate::tx::{P, Tx, Writes, last_of_each};
 
 /// Checks and writes a settlement; the caller commits.
 pub(crate) async fn settle<T: Tx>(tx: &mut T, lease: &Lease, it: &Settlement) -> Result<()> {
@@ -31,7 +31,10 @@ pub(crate) async fn settle<T: Tx>(tx: &mut T, lease: &Lease, it: &Settlement) ->
     rejects::settle(tx, &held, it).await?;
     conflicts::settle(tx, &held, it).await?;
     hit("store.settle.findings");
-    history::add(tx, &held, run.id, run.writes, &it.history).await?;
+    if !it.history.is_empty() {
+        let of = Writes { run: run.id, sync: held.sync, at: held.at, first: run.writes };
+        tx.add_history(of, &it.history).await?;
+    }
     if let Some(keys) = &it.delivered {
         delivered::add(tx, held.sync, keys).await?;
     }

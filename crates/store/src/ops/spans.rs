@@ -48,7 +48,9 @@ pub(crate) async fn open_spans<T: Tx>(tx: &mut T, sync: &str) -> Result<Vec<Open
 }
 
 async fn unsettled<T: Tx>(tx: &mut T, span: &str) -> Result<Vec<IntentBatch>> {
-    let sql = "SELECT number, side, payload, answer FROM intents WHERE span = $1 AND settled = 0 ORDER BY number";
+    let sql = "SELECT i.number, i.side, i.payload, a.answer FROM intents i \
+               LEFT JOIN answers a ON a.span = i.span AND a.number = i.number \
+               WHERE i.span = $1 AND i.settled = 0 ORDER BY i.number";
     let rows = tx.rows(sql, &[P::Text(span)]).await?;
     rows.into_iter()
         .map(|mut row| {
@@ -90,21 +92,21 @@ pub(crate) async fn intend<T: Tx>(tx: &mut T, lease: &Lease, batch: &IntentBatch
     let held = leases::verify(tx, lease).await?;
     let number = i64::from(batch.number);
     let next = next_batch(tx, held.sync, &batch.span).await?;
-    if number < next || settled(tx, &batch.span, number).await? == Some(true) {
+    let known = settled(tx, &batch.span, number).await?;
+    if number < next || known == Some(true) {
         return Err(already_settled(&batch.span, batch.number));
     }
-    let params = [
-        P::Text(&batch.span),
-        P::Int(number),
-        P::Text(side(batch.to)),
-        P::Blob(&batch.payload),
-        P::blob(batch.answer.as_deref()),
-    ];
-    let sql = "INSERT INTO intents (span, number, side, payload, answer, settled) VALUES ($1, $2, $3, $4, $5, 0) \
-               ON CONFLICT (span, number) DO UPDATE SET side = excluded.side, payload = excluded.payload, \
-               answer = excluded.answer";
+    if known.is_some() {
+        unanswer(tx, &batch.span, number).await?;
+    }
+    let params = [P::Text(&batch.span), P::Int(number), P::Text(side(batch.to)), P::Blob(&batch.payload)];
+    let sql = "INSERT INTO intents (span, number, side, payload, settled) VALUES ($1, $2, $3, $4, 0) \
+               ON CONFLICT (span, number) DO UPDATE SET side = excluded.side, payload = excluded.payload";
     tx.exec(sql, &params).await?;
-    Ok(())
+    match &batch.answer {
+        Some(answer) => put_answer(tx, &batch.span, number, answer).await,
+        None => Ok(()),
+    }
 }
 
 fn already_settled(span: &str, number: u32) -> Error {
@@ -114,15 +116,27 @@ fn already_settled(span: &str, number: u32) -> Error {
 pub(crate) async fn answer<T: Tx>(tx: &mut T, lease: &Lease, span: &str, number: u32, answer: &[u8]) -> Result<()> {
     let held = leases::verify(tx, lease).await?;
     let next = next_batch(tx, held.sync, span).await?;
-    let sql = "UPDATE intents SET answer = $3 WHERE span = $1 AND number = $2 AND settled = 0";
-    let params = [P::Text(span), P::Int(i64::from(number)), P::Blob(answer)];
-    if tx.exec(sql, &params).await? > 0 {
-        return Ok(());
+    let at = i64::from(number);
+    match settled(tx, span, at).await? {
+        Some(false) => put_answer(tx, span, at, answer).await,
+        None if at >= next => {
+            Err(unchained(format!("batch {number} of span {span} was never intended: its answer was not kept")))
+        }
+        _ => Err(already_settled(span, number)),
     }
-    if i64::from(number) < next || settled(tx, span, i64::from(number)).await? == Some(true) {
-        return Err(already_settled(span, number));
-    }
-    Err(unchained(format!("batch {number} of span {span} was never intended: its answer was not kept")))
+}
+
+/// Answers have a table of their own: beside the intents, which are large, they would have those written once more.
+async fn put_answer<T: Tx>(tx: &mut T, span: &str, number: i64, answer: &[u8]) -> Result<()> {
+    let sql = "INSERT INTO answers (span, number, answer) VALUES ($1, $2, $3) \
+               ON CONFLICT (span, number) DO UPDATE SET answer = excluded.answer";
+    tx.exec(sql, &[P::Text(span), P::Int(number), P::Blob(answer)]).await?;
+    Ok(())
+}
+
+async fn unanswer<T: Tx>(tx: &mut T, span: &str, number: i64) -> Result<()> {
+    tx.exec("DELETE FROM answers WHERE span = $1 AND number = $2", &[P::Text(span), P::Int(number)]).await?;
+    Ok(())
 }
 
 /// Settles a batch: its intents go, and the span's first unsettled number moves on over all that are settled.
@@ -137,8 +151,9 @@ pub(crate) async fn settle_batch<T: Tx>(tx: &mut T, held: &Held, span: &str, num
             return Err(unchained(format!("batch {number} of span {span} was never intended: nothing was settled")));
         }
     }
+    unanswer(tx, span, at).await?;
     if at != next {
-        let sql = "UPDATE intents SET settled = 1, payload = $3, answer = NULL WHERE span = $1 AND number = $2";
+        let sql = "UPDATE intents SET settled = 1, payload = $3 WHERE span = $1 AND number = $2";
         tx.exec(sql, &[P::Text(span), P::Int(at), P::Blob(&[])]).await?;
         return Ok(());
     }

@@ -65,6 +65,7 @@ pub(crate) async fn reset<T: Tx>(tx: &mut T, sync: i64, cursor: Option<&Position
         "DELETE FROM rejects WHERE sync = $1",
         "DELETE FROM conflicts WHERE sync = $1",
         "DELETE FROM delivered WHERE sync = $1",
+        "DELETE FROM answers WHERE span IN (SELECT id FROM open_spans WHERE sync = $1)",
         "DELETE FROM intents WHERE span IN (SELECT id FROM open_spans WHERE sync = $1)",
         "DELETE FROM planned WHERE span IN (SELECT id FROM open_spans WHERE sync = $1)",
         "DELETE FROM shards WHERE span IN (SELECT id FROM open_spans WHERE sync = $1)",

@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0003_crew.sql"),
     include_str!("../../migrations/postgres/0004_shards.sql"),
     include_str!("../../migrations/postgres/0005_judged_shards.sql"),
+    include_str!("../../migrations/postgres/0006_answers.sql"),
 ];
 
 /// Keeps two processes from migrating at once: an arbitrary number that nobody else locks.

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use bytes::{BufMut, BytesMut};
 use futures_util::future::try_join_all;
 use tidegate_model::error::{Error, Result};
-use tidegate_model::ports::{LedgerEntry, LedgerRecord};
+use tidegate_model::ports::{HistoryEntry, LedgerEntry, LedgerRecord};
 use tidegate_model::record::{Key, RemoteId};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Statement};
 
 use super::error::Place;
-use crate::tx::{Cell, P, Row, Tx, damaged};
+use crate::tx::{Cell, P, Row, Tx, Writes, damaged};
 
 /// Statements in flight at once: hides the way to the server without filling its buffers.
 const PIPELINE: usize = 512;
@@ -109,6 +109,9 @@ impl Tx for Session {
 
     async fn put_ledger(&mut self, sync: i64, records: &[&LedgerRecord]) -> Result<i64> {
         super::ledger::put(self, sync, records).await
+    }
+    async fn add_history(&mut self, of: Writes, entries: &[HistoryEntry]) -> Result<()> {
+        crate::ops::history::add_each(self, of, entries).await
     }
     async fn remove_ledger(&mut self, sync: i64, keys: &[Key]) -> Result<i64> {
         super::ledger::remove(self, sync, keys).await

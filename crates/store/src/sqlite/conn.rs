@@ -2,19 +2,19 @@
 
 use std::future::{Future, ready};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, params_from_iter};
 use tidegate_model::error::Result;
-use tidegate_model::ports::{LedgerEntry, LedgerRecord};
+use tidegate_model::ports::{HistoryEntry, LedgerEntry, LedgerRecord};
 use tidegate_model::record::{Key, RemoteId};
 
 use super::error::classify;
-use crate::tx::{Cell, P, Row, Tx};
+use super::ledger::Replaced;
+use crate::tx::{Cell, P, Row, Tx, Writes};
 
 /// Statements kept prepared: more than tidegate has.
 const STATEMENTS: usize = 160;
@@ -36,8 +36,8 @@ pub(crate) enum Role {
 pub(crate) struct Conn {
     pub(super) db: Connection,
     path: Arc<Path>,
-    /// The flags that the last upserted ledger entry had before, see `ledger`.
-    pub(super) old_flags: Arc<AtomicI64>,
+    /// What the ledger entries had before that a statement replaces, see `ledger`.
+    pub(super) replaced: Arc<Mutex<Replaced>>,
 }
 
 /// Sets the file to WAL. Several that open a new file at once all want to switch it, and SQLite does not wait here: who
@@ -69,11 +69,11 @@ impl Conn {
                 "PRAGMA synchronous = FULL; PRAGMA cache_size = -{cache_kb}; \
                  PRAGMA wal_autocheckpoint = {LOG_PAGES}; PRAGMA journal_size_limit = {LOG_BYTES};"
             ))?;
-            let old_flags = Arc::new(AtomicI64::new(super::ledger::NO_ROW));
-            let seen = Arc::clone(&old_flags);
+            let replaced = Arc::new(Mutex::new(Replaced::default()));
+            let seen = Arc::clone(&replaced);
             let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DIRECTONLY;
-            db.create_scalar_function("swap_flags", 2, flags, move |call| super::ledger::swap_flags(&seen, call))?;
-            Ok(Self { db, path: Arc::from(path), old_flags })
+            db.create_scalar_function("swap_flags", 3, flags, move |call| super::ledger::swap_flags(&seen, call))?;
+            Ok(Self { db, path: Arc::from(path), replaced })
         };
         open().map_err(|error| classify(path, &error))
     }
@@ -187,6 +187,9 @@ impl Tx for Conn {
     }
     fn put_ledger(&mut self, sync: i64, records: &[&LedgerRecord]) -> impl Future<Output = Result<i64>> + Send {
         ready(self.put_ledger_now(sync, records))
+    }
+    fn add_history(&mut self, of: Writes, entries: &[HistoryEntry]) -> impl Future<Output = Result<()>> + Send {
+        ready(self.add_history_now(of, entries))
     }
     fn remove_ledger(&mut self, sync: i64, keys: &[Key]) -> impl Future<Output = Result<i64>> + Send {
         ready(self.remove_ledger_now(sync, keys).map_err(|error| self.fail(&error)))

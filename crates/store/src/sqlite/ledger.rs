@@ -1,6 +1,6 @@
 //! The ledger in SQLite: the paths that have to be fast.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use rusqlite::functions::Context;
 use rusqlite::types::ValueRef;
@@ -10,23 +10,48 @@ use tidegate_model::ports::{LedgerEntry, LedgerRecord};
 use tidegate_model::record::{Key, RemoteId};
 
 use super::Conn;
+use super::many::{Insert, Rows};
 use crate::code::{print_column, print_of};
 use crate::tx::{bits, column_flags, damaged};
 
-/// No row was there before.
-pub(super) const NO_ROW: i64 = -1;
+/// What entries that a statement replaced had before.
+#[derive(Debug, Default)]
+pub(super) struct Replaced {
+    /// How many were linked.
+    linked: i64,
+    /// Keys of those that had a detail and have none now.
+    bared: Vec<Key>,
+}
+
+impl Replaced {
+    fn add(&mut self, more: Self) {
+        self.linked += more.linked;
+        self.bared.extend(more.bared);
+    }
+}
 
 /// SQL function: notes the flags that a row had and returns the new ones. So an upsert tells what it replaced without
 /// a look-up before it.
-pub(super) fn swap_flags(seen: &AtomicI64, call: &Context<'_>) -> rusqlite::Result<i64> {
-    seen.store(call.get(0)?, Ordering::Relaxed);
-    call.get(1)
+pub(super) fn swap_flags(seen: &Mutex<Replaced>, call: &Context<'_>) -> rusqlite::Result<i64> {
+    let (old, new): (i64, i64) = (call.get(0)?, call.get(1)?);
+    let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+    seen.linked += linked(old);
+    if old & bits::DETAIL != 0 && new & bits::DETAIL == 0 {
+        seen.bared.push(Key::new(call.get_raw(2).as_str()?));
+    }
+    Ok(new)
 }
 
-const UPSERT: &str = "INSERT INTO ledger (sync, key, remote, flags, warehouse, platform) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
-                      ON CONFLICT (sync, key) DO UPDATE SET remote = excluded.remote, \
-                      flags = swap_flags(ledger.flags, excluded.flags), \
-                      warehouse = excluded.warehouse, platform = excluded.platform";
+static LEDGER: LazyLock<Insert> = LazyLock::new(|| {
+    let own = ["key", "remote", "flags", "warehouse", "platform"];
+    let replace = " ON CONFLICT (sync, key) DO UPDATE SET remote = excluded.remote, \
+                   flags = swap_flags(ledger.flags, excluded.flags, excluded.key), \
+                   warehouse = excluded.warehouse, platform = excluded.platform";
+    Insert::new("INSERT", "ledger", &["sync"], &own, replace)
+});
+
+static DETAILS: LazyLock<Insert> =
+    LazyLock::new(|| Insert::new("INSERT OR REPLACE", "details", &["sync"], &["key", "detail"], ""));
 
 const COLUMNS: &str = "SELECT key, remote, flags, warehouse, platform FROM ledger";
 
@@ -34,69 +59,78 @@ fn linked(flags: i64) -> i64 {
     i64::from(flags & bits::LINKED != 0)
 }
 
+fn bind_entry(row: &mut Rows<'_>, record: &&LedgerRecord) -> rusqlite::Result<()> {
+    let entry = &record.entry;
+    row.bind(entry.key.as_str())?;
+    row.bind(entry.remote.as_ref().map(RemoteId::as_str))?;
+    row.bind(column_flags(record))?;
+    row.bind(print_column(&entry.warehouse))?;
+    row.bind(print_column(&entry.platform))
+}
+
+fn bind_detail(row: &mut Rows<'_>, record: &&LedgerRecord) -> rusqlite::Result<()> {
+    row.bind(record.entry.key.as_str())?;
+    row.bind(record.detail.as_slice())
+}
+
 impl Conn {
     pub(super) fn put_ledger_now(&self, sync: i64, records: &[&LedgerRecord]) -> Result<i64> {
-        let (mut linked, blocked) =
-            self.upsert_all(sync, records.iter().copied()).map_err(|error| self.fail(&error))?;
-        if blocked.is_empty() {
-            return Ok(linked);
+        let fail = |error: rusqlite::Error| self.fail(&error);
+        let new = LEDGER.while_new(&self.db, &[sync], records, bind_entry).map_err(fail)?;
+        let (mut done, blocked) = self.upsert_all(sync, &records[new..]).map_err(fail)?;
+        if !blocked.is_empty() {
+            // Remote ids swap owners: everybody who waits lets go first, then all take.
+            self.release(sync, &blocked).map_err(fail)?;
+            let (more, still) = self.upsert_all(sync, &blocked).map_err(fail)?;
+            if let Some(record) = still.first() {
+                return Err(taken(&record.entry.key));
+            }
+            done.add(more);
         }
-        // Remote ids swap owners: everybody who waits lets go first, then all take.
-        let release = "UPDATE ledger SET remote = NULL WHERE sync = ?1 AND key = ?2";
-        let free = || {
-            let mut statement = self.db.prepare_cached(release)?;
-            blocked.iter().try_for_each(|record| statement.execute(params![sync, record.entry.key.as_str()]).map(drop))
-        };
-        free().map_err(|error| self.fail(&error))?;
-        let (more, still) = self.upsert_all(sync, blocked.into_iter()).map_err(|error| self.fail(&error))?;
-        linked += more;
-        match still.first() {
-            None => Ok(linked),
-            Some(record) => Err(taken(&record.entry.key)),
-        }
+        self.put_details(sync, records, &done.bared).map_err(fail)?;
+        let linked: i64 = records.iter().map(|record| linked(column_flags(record))).sum();
+        Ok(linked - done.linked)
     }
 
-    /// Upserts in order; returns those whose remote id belongs to another entry.
+    /// Upserts in order; what they replaced, and those whose remote id belongs to another entry.
     fn upsert_all<'a>(
         &self,
         sync: i64,
-        records: impl Iterator<Item = &'a LedgerRecord>,
-    ) -> rusqlite::Result<(i64, Vec<&'a LedgerRecord>)> {
-        let mut upsert = self.db.prepare_cached(UPSERT)?;
-        let sql = "INSERT OR REPLACE INTO details (sync, key, detail) VALUES (?1, ?2, ?3)";
-        let mut put_detail = self.db.prepare_cached(sql)?;
-        let mut delta = 0;
-        let mut blocked = Vec::new();
+        records: &[&'a LedgerRecord],
+    ) -> rusqlite::Result<(Replaced, Vec<&'a LedgerRecord>)> {
+        let mut upsert = LEDGER.one(&self.db, &[sync])?;
+        let (mut done, mut blocked) = (Replaced::default(), Vec::new());
         for record in records {
-            let entry = &record.entry;
-            let flags = column_flags(record);
-            self.old_flags.store(NO_ROW, Ordering::Relaxed);
-            let done = upsert.execute(params![
-                sync,
-                entry.key.as_str(),
-                entry.remote.as_ref().map(RemoteId::as_str),
-                flags,
-                print_column(&entry.warehouse),
-                print_column(&entry.platform),
-            ]);
-            match done {
-                Ok(_) => {}
+            bind_entry(&mut upsert, record)?;
+            let ran = upsert.run();
+            // Taken in any case: what a statement that failed has noted did not happen.
+            let seen = std::mem::take(&mut *self.replaced.lock().unwrap_or_else(PoisonError::into_inner));
+            match ran {
+                Ok(()) => done.add(seen),
                 Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => {
-                    blocked.push(record);
-                    continue;
+                    blocked.push(*record);
                 }
                 Err(error) => return Err(error),
             }
-            let old = self.old_flags.load(Ordering::Relaxed);
-            delta += linked(flags) - if old == NO_ROW { 0 } else { linked(old) };
-            if !record.detail.is_empty() {
-                put_detail.execute(params![sync, entry.key.as_str(), record.detail])?;
-            } else if old != NO_ROW && old & bits::DETAIL != 0 {
-                let sql = "DELETE FROM details WHERE sync = ?1 AND key = ?2";
-                self.db.prepare_cached(sql)?.execute(params![sync, entry.key.as_str()])?;
-            }
         }
-        Ok((delta, blocked))
+        Ok((done, blocked))
+    }
+
+    fn release(&self, sync: i64, records: &[&LedgerRecord]) -> rusqlite::Result<()> {
+        let mut release = self.db.prepare_cached("UPDATE ledger SET remote = NULL WHERE sync = ?1 AND key = ?2")?;
+        records.iter().try_for_each(|record| release.execute(params![sync, record.entry.key.as_str()]).map(drop))
+    }
+
+    fn put_details(&self, sync: i64, records: &[&LedgerRecord], bared: &[Key]) -> rusqlite::Result<()> {
+        let full: Vec<&LedgerRecord> = records.iter().copied().filter(|record| !record.detail.is_empty()).collect();
+        let new = DETAILS.while_new(&self.db, &[sync], &full, bind_detail)?;
+        let mut put = DETAILS.one(&self.db, &[sync])?;
+        for record in &full[new..] {
+            bind_detail(&mut put, record)?;
+            put.run()?;
+        }
+        let mut remove = self.db.prepare_cached("DELETE FROM details WHERE sync = ?1 AND key = ?2")?;
+        bared.iter().try_for_each(|key| remove.execute(params![sync, key.as_str()]).map(drop))
     }
 
     pub(super) fn remove_ledger_now(&self, sync: i64, keys: &[Key]) -> rusqlite::Result<i64> {

@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0003_crew.sql"),
     include_str!("../../migrations/sqlite/0004_shards.sql"),
     include_str!("../../migrations/sqlite/0005_judged_shards.sql"),
+    include_str!("../../migrations/sqlite/0006_answers.sql"),
 ];
 
 /// Brings a file to the newest form, in one transaction; refuses what is newer than this binary, or not ours.

@@ -3,7 +3,9 @@
 mod conn;
 mod error;
 pub(crate) mod files;
+mod history;
 mod ledger;
+mod many;
 mod migrate;
 
 use std::path::{Path, PathBuf};

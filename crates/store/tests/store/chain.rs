@@ -112,7 +112,21 @@ async fn intents_are_kept_with_their_answers(place: &Place) {
     assert_eq!(open.span, span("s1", None, Some("10")));
     let mut answered = batch("s1", 0);
     answered.answer = Some(b"second".to_vec());
-    assert_eq!(open.batches, [answered, again]);
+    assert_eq!(open.batches, [answered, again.clone()]);
+
+    store.intend(&lease, &batch("s1", 0)).await.unwrap();
+    again.answer = Some(b"heard before".to_vec());
+    store.intend(&lease, &again).await.unwrap();
+    let open = store.open_spans(SYNC).await.unwrap().remove(0);
+    assert_eq!(open.batches, [batch("s1", 0), again], "what is intended anew has only the answer that it brings");
+    assert!(place.holds("heard before").await);
+    for number in [1, 0] {
+        let mut one = settlement();
+        one.batch = Some(("s1".to_owned(), number));
+        store.settle(&lease, &one).await.unwrap();
+    }
+    store.forget(SYNC, &key("nobody")).await.unwrap();
+    assert!(!place.holds("heard before").await, "an answer goes with its batch");
 }
 
 async fn opening_the_same_span_twice_is_once(place: &Place) {

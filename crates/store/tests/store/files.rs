@@ -44,7 +44,7 @@ async fn a_newer_form_is_refused() {
     let error = refused(&place.url).await;
     assert_eq!(error.kind, ErrorKind::Config);
     assert!(error.message.contains("form 99") && error.message.contains("state.db"), "{error}");
-    db.pragma_update(None, "user_version", 5).unwrap();
+    db.pragma_update(None, "user_version", 6).unwrap();
     place.open().await;
 }
 
@@ -61,7 +61,7 @@ async fn an_empty_file_is_brought_forward_once() {
 fn the_newest_form(place: &Place) {
     let db = Connection::open(place.file()).unwrap();
     let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
-    assert_eq!(version, 5);
+    assert_eq!(version, 6);
 }
 
 /// Locks of the switch to WAL and of the first migration meet in one round of many.

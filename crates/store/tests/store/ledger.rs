@@ -1,5 +1,8 @@
 //! The ledger: order, look-ups, details, links.
 
+use std::collections::BTreeMap;
+
+use tidegate_model::ErrorKind;
 use tidegate_model::ports::{LedgerRecord, Memory, flags};
 use tidegate_model::record::RemoteId;
 
@@ -14,6 +17,8 @@ on_both!(
     linked_records_are_counted,
     a_relinked_record_keeps_its_entry,
     syncs_do_not_see_each_other,
+    old_and_new_records_are_set_together,
+    a_taken_remote_id_among_many_undoes_all,
 );
 
 async fn put(store: &tidegate_store::Store, lease: &tidegate_model::ports::Lease, entries: Vec<LedgerRecord>) {
@@ -172,4 +177,88 @@ async fn syncs_do_not_see_each_other(place: &Place) {
     it.run = RUN.to_owned();
     store.settle(&other, &it).await.expect_err("the run of another sync");
     assert_eq!(store.syncs().await.unwrap(), [SYNC, "deals"]);
+}
+
+/// Batches large enough for statements of many rows: all new, then known ones before, between and behind new ones,
+/// whose remote ids change owners and whose details come and go.
+async fn old_and_new_records_are_set_together(place: &Place) {
+    let store = place.open().await;
+    let lease = start(&store).await;
+    let mut word = 1_u64;
+    let mut draw = move |below: u64| {
+        word = word.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        (word >> 33) % below
+    };
+    let mut known: BTreeMap<String, LedgerRecord> = BTreeMap::new();
+    for round in 0..12_usize {
+        let names: Vec<String> = (0..240)
+            .filter(|number| number % 10 >= 9_usize.saturating_sub(round) && (round == 0 || draw(4) > 0))
+            .chain(if round == 0 { 100..200 } else { 0..0 })
+            .map(|number| format!("k{number:03}"))
+            .collect();
+        let names: Vec<String> = names.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+        let mut remotes: Vec<Option<RemoteId>> = names
+            .iter()
+            .map(|name| match known.get(name) {
+                Some(record) => record.entry.remote.clone(),
+                None => (draw(3) > 0).then(|| RemoteId::new(format!("r-{name}"))),
+            })
+            .collect();
+        remotes.rotate_left(round % 3);
+        let mut entries: Vec<LedgerRecord> = names.iter().map(|name| entry(name, None)).collect();
+        for (record, remote) in entries.iter_mut().zip(remotes) {
+            record.entry.remote = remote;
+            record.entry.flags = u8::try_from(draw(4)).unwrap();
+            record.entry.platform = [u8::try_from(draw(2)).unwrap(); 16];
+            record.detail = vec![u8::try_from(round).unwrap(); usize::try_from(draw(3) * 40).unwrap()];
+        }
+        if round % 4 == 3 {
+            entries.reverse();
+        }
+        for record in &entries {
+            known.insert(record.entry.key.as_str().to_owned(), record.clone());
+        }
+        put(&store, &lease, entries).await;
+
+        let keys: Vec<_> = known.keys().map(|name| key(name)).collect();
+        let found: Vec<LedgerRecord> = store.entries(SYNC, &keys).await.unwrap().into_iter().flatten().collect();
+        assert_eq!(found, known.values().cloned().collect::<Vec<_>>(), "after round {round}");
+        assert_eq!(store.state(SYNC).await.unwrap().linked, known.values().filter(|it| linked(it)).count() as u64);
+    }
+    assert!(known.len() > 220, "{}", known.len());
+    let mut all = settlement();
+    all.removed = known.keys().map(|name| key(name)).collect();
+    store.settle(&lease, &all).await.unwrap();
+    assert_eq!(store.state(SYNC).await.unwrap().linked, 0);
+    put(&store, &lease, known.keys().map(|name| entry(name, None)).collect()).await;
+    let bare = store.entries(SYNC, &[key("k150")]).await.unwrap();
+    assert_eq!(bare, [Some(entry("k150", None))], "no detail was left behind");
+}
+
+fn linked(record: &LedgerRecord) -> bool {
+    let gone = record.entry.flags & (flags::GONE_WAREHOUSE | flags::GONE_PLATFORM) != 0;
+    let both = record.entry.warehouse != [0; 16] && record.entry.platform != [0; 16];
+    (record.entry.remote.is_some() || both) && !gone
+}
+
+async fn a_taken_remote_id_among_many_undoes_all(place: &Place) {
+    let store = place.open().await;
+    let lease = start(&store).await;
+    put(&store, &lease, vec![entry("a", Some("r-a")), entry("k05", Some("r-5"))]).await;
+    let before = listing(&store).await;
+    let mut it = settlement();
+    it.entries = (0..100).map(|number| entry(&format!("k{number:02}"), Some(&format!("r-{number}")))).collect();
+    it.entries[70].entry.remote = Some(RemoteId::new("r-a"));
+    it.history = (0..100).map(|number| write(&format!("k{number:02}"), "0", "1")).collect();
+    let error = store.settle(&lease, &it).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Data, "{error:?}");
+    assert!(error.message.contains("k70"), "{error}");
+    assert_eq!(listing(&store).await, before);
+    it.entries[70].entry.remote = None;
+    store.settle(&lease, &it).await.unwrap();
+    assert_eq!(store.state(SYNC).await.unwrap().linked, 100);
+    let history = store.history(RUN, 0, 1_000).await.unwrap();
+    assert_eq!(history.iter().map(|(number, _)| *number).collect::<Vec<_>>(), (1..=100).collect::<Vec<_>>());
+    assert_eq!(history[99].1.key, key("k99"));
+    assert_eq!(store.history_of(SYNC, &key("k33"), 5).await.unwrap().len(), 1);
 }

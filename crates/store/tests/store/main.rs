@@ -10,6 +10,7 @@ mod delivered;
 mod files;
 mod findings;
 mod forget;
+mod forward;
 mod full;
 mod history;
 mod jobs;
