@@ -182,7 +182,9 @@ impl Platform for Batch {
     }
 
     async fn write(&self, ask: &WriteAsk, batch: &[Change]) -> Result<Vec<Outcome>> {
-        model::named(&ask.model, self.config.custom_id_max)?;
+        if ask.model.as_str() != PROFILE {
+            model::named(&ask.model, self.config.custom_id_max)?;
+        }
         if batch.iter().any(|change| change.action == Action::Delete) {
             return Ok(batch.iter().map(|_| Outcome::Rejected(undeletable())).collect());
         }

@@ -10,6 +10,8 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value as Json};
 
+use super::told::{KEYS, Keyed, Told};
+
 /// The keys under which a record was sent.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sent<'a> {
@@ -64,8 +66,6 @@ impl Said<'_> {
     }
 }
 
-/// Names of the keys in Planhat's objects, with ours.
-pub(super) const KEYS: [&str; 4] = ["_id", "externalId", "sourceId", "email"];
 /// Names under which an error's item may keep the record.
 const NESTED: [&str; 5] = ["item", "record", "object", "keys", "data"];
 /// Names under which an error's item may keep its reason.
@@ -103,12 +103,21 @@ impl<'a> Index<'a> {
 
     fn find(&self, json: &Json) -> Option<usize> {
         let object = json.as_object()?;
-        let direct = KEYS.iter().enumerate().find_map(|(kind, key)| {
-            let value = object.get(*key)?.as_str()?;
-            let map: &ByKey<'_> = self.map();
-            map.get(&(kind, folded(Cow::Borrowed(value)))).copied()
-        });
-        direct.or_else(|| NESTED.iter().find_map(|name| self.find(object.get(*name)?)))
+        self.by_keys(KEYS.map(|key| object.get(key)?.as_str())).or_else(|| self.nested(object))
+    }
+
+    fn keyed(&self, record: &Keyed<'_>) -> Option<usize> {
+        self.by_keys(record.keys()).or_else(|| self.nested(&record.rest))
+    }
+
+    fn by_keys(&self, keys: [Option<&str>; 4]) -> Option<usize> {
+        let map: &ByKey<'_> = self.map();
+        let find = |(kind, key): (usize, &Option<&str>)| map.get(&(kind, folded(Cow::Borrowed((*key)?)))).copied();
+        keys.iter().enumerate().find_map(find)
+    }
+
+    fn nested(&self, object: &Map<String, Json>) -> Option<usize> {
+        NESTED.iter().find_map(|name| self.find(object.get(*name)?))
     }
 
     /// By its position, where an error's item has one.
@@ -137,16 +146,9 @@ fn reason(json: &Json) -> String {
     text.unwrap_or_default().chars().filter(|c| !c.is_control()).take(REASON_MAX).collect()
 }
 
-fn array<'j>(answer: &'j Map<String, Json>, name: &str) -> &'j [Json] {
-    answer.get(name).and_then(Json::as_array).map_or(&[], Vec::as_slice)
-}
-
-fn id(json: &Json) -> Option<Cow<'_, str>> {
-    json.get("_id").and_then(Json::as_str).map(Cow::Borrowed)
-}
-
 /// Whether any record was refused by name or taken: then the answer is one by one. Otherwise the call as a whole was.
-pub(super) fn speaks(answer: &Map<String, Json>) -> bool {
+pub(super) fn speaks(answer: &Told<'_>) -> bool {
+    let answer = &answer.rest;
     let counted = ["created", "updated", "nonupdates"].iter().any(|name| answer.get(*name).is_some_and(Json::is_u64));
     counted || answer.keys().any(|name| errors(name))
 }
@@ -157,11 +159,11 @@ fn errors(name: &str) -> bool {
 
 /// What an answer says of each record; `None` if all that it says is that something, it does not say what, is wrong:
 /// nothing was taken then.
-pub(super) fn read<'a>(answer: &'a Map<String, Json>, asks: Asks<'a>) -> Option<Vec<Said<'a>>> {
+pub(super) fn read<'a>(answer: &'a Told<'_>, asks: Asks<'a>) -> Option<Vec<Said<'a>>> {
     let index = Index::new(asks);
     let mut said: Vec<Option<Said>> = vec![None; asks.sent.len()];
     let mut nameless: Vec<String> = Vec::new();
-    for (name, list) in answer.iter().filter(|(name, _)| errors(name)) {
+    for (name, list) in answer.rest.iter().filter(|(name, _)| errors(name)) {
         let (insert, permission) = (name == "createdErrors", name == "permissionErrors");
         for item in list.as_array().into_iter().flatten() {
             match index.find(item).or_else(|| index.at(item)) {
@@ -170,18 +172,18 @@ pub(super) fn read<'a>(answer: &'a Map<String, Json>, asks: Asks<'a>) -> Option<
             }
         }
     }
-    let modified: HashSet<&str> = array(answer, "modified").iter().filter_map(Json::as_str).collect();
-    let mut take = |list: &str, make: &dyn Fn(Option<Cow<'a, str>>) -> Said<'a>| {
-        for item in array(answer, list) {
-            if let Some(at) = index.find(item)
+    let modified: HashSet<&str> = answer.modified.iter().map(|id| &*id.0).collect();
+    let mut take = |list: &'a [Keyed<'_>], make: &dyn Fn(Option<Cow<'a, str>>) -> Said<'a>| {
+        for record in list {
+            if let Some(at) = index.keyed(record)
                 && said[at].is_none()
             {
-                said[at] = Some(make(id(item)));
+                said[at] = Some(make(record.id()));
             }
         }
     };
-    take("insertsKeys", &Said::Created);
-    take("updatesKeys", &|id| match &id {
+    take(&answer.inserts, &Said::Created);
+    take(&answer.updates, &|id| match &id {
         Some(text) if !modified.contains(&**text) => Said::Same(id),
         _ => Said::Updated(id),
     });
@@ -192,14 +194,14 @@ pub(super) fn read<'a>(answer: &'a Map<String, Json>, asks: Asks<'a>) -> Option<
     rest(answer, asks, said, &modified, &nameless)
 }
 
-fn counts(answer: &Map<String, Json>) -> (u64, u64, u64) {
-    let count = |name: &str| answer.get(name).and_then(Json::as_u64).unwrap_or(0);
+fn counts(answer: &Told<'_>) -> (u64, u64, u64) {
+    let count = |name: &str| answer.rest.get(name).and_then(Json::as_u64).unwrap_or(0);
     (count("created"), count("updated"), count("nonupdates"))
 }
 
 /// Settles those that no list mentions.
 fn rest<'a>(
-    answer: &'a Map<String, Json>,
+    answer: &'a Told<'_>,
     asks: Asks<'a>,
     mut said: Vec<Option<Said<'a>>>,
     modified: &HashSet<&str>,
@@ -239,9 +241,9 @@ fn rest<'a>(
 }
 
 /// The one id of an insert that none of the records has.
-fn lone<'a>(answer: &'a Map<String, Json>, said: &[Option<Said<'_>>]) -> Option<Cow<'a, str>> {
+fn lone<'a>(answer: &'a Told<'_>, said: &[Option<Said<'_>>]) -> Option<Cow<'a, str>> {
     let told: HashSet<&str> = said.iter().flatten().filter_map(Said::id).collect();
-    let mut left = array(answer, "insertsKeys").iter().filter_map(id).filter(|id| !told.contains(&**id));
+    let mut left = answer.inserts.iter().filter_map(Keyed::id).filter(|id| !told.contains(&**id));
     left.next().filter(|_| left.next().is_none())
 }
 
@@ -267,7 +269,9 @@ mod tests {
 
     fn told(answer: Json, records: &[Record]) -> Option<Vec<Said<'static>>> {
         let sent: Vec<usize> = (0..records.len()).collect();
-        let said = read(answer.as_object().expect("an object"), Asks { asked: &records, sent: &sent })?;
+        let body = answer.to_string();
+        let answer = Told::read(body.as_bytes()).expect("an object");
+        let said = read(&answer, Asks { asked: &records, sent: &sent })?;
         let own = |id: Option<Cow<'_, str>>| id.map(|id| Cow::Owned(id.into_owned()));
         let own = said.into_iter().map(|said| match said {
             Said::Created(id) => Said::Created(own(id)),
@@ -321,6 +325,6 @@ mod tests {
         assert_eq!(told(json!({"created": 0, "createdErrors": ["bad"]}), &records), None, "to be split");
         let by_place = json!({"createdErrors": [{"index": 1, "error": "bad"}], "created": 1});
         assert!(matches!(told(by_place, &records).expect("told")[1], Said::Refused { .. }));
-        assert!(!speaks(json!({"message": "no"}).as_object().expect("an object")));
+        assert!(!speaks(&Told::read(br#"{"message": "no"}"#).expect("an object")));
     }
 }

@@ -8,12 +8,13 @@ use tidegate_model::change::{Action, Change, FieldReject};
 use tidegate_model::record::{Key, RemoteId};
 use tidegate_model::value::{Type, Value};
 
-use super::answer::{Asked, KEYS, Sent};
+use super::answer::{Asked, Sent};
 use super::codec;
 use super::config::ClearAs;
 use super::directory::Parent;
 use super::members::Members;
 use super::models::{Field, Layout, Needs};
+use super::told::KEYS;
 use super::wired::{self, Wired};
 
 /// Records that others refer to, by model and the name given.

@@ -18,6 +18,7 @@ mod members;
 mod models;
 mod read;
 mod series;
+mod told;
 mod wired;
 mod write;
 

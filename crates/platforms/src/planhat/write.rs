@@ -18,6 +18,7 @@ use super::line::{Answer, Call, Host, whole};
 use super::members::Members;
 use super::models::{CUSTOM, Layout};
 use super::read::Look;
+use super::told::Told;
 use crate::names::names;
 use crate::room::room;
 
@@ -191,8 +192,8 @@ impl Planhat {
                 doing: &doing,
             })
             .await?;
-        let object = object(&answer, &doing)?;
-        let said = said(&object, Asks { asked: upsert, sent: &sent }, &doing)?;
+        let told = told(&answer, &doing)?;
+        let said = said(&told, Asks { asked: upsert, sent: &sent }, &doing)?;
         self.note(upsert, &sent, &said).await;
         for (at, said) in sent.iter().zip(said) {
             let dropped = if dropped.is_empty() { Vec::new() } else { dropped.remove(at).unwrap_or_default() };
@@ -338,19 +339,18 @@ impl Planhat {
 const STANDS: &str = "Planhat keeps the old value although the field was emptied; empty it there by hand, or try another `clear_as` of the connection";
 
 /// The answer of a call that says what became of records, or the error of the whole call: then nothing was taken.
-fn object(answer: &Answer, doing: &str) -> Result<Map<String, Json>> {
-    match answer.json() {
-        Some(Json::Object(object)) if answer::speaks(&object) => Ok(object),
-        Some(Json::Object(_)) => Err(whole(answer, doing)),
-        _ if answer.good() => Err(Error::new(ErrorKind::Lost, format!("{doing}: Planhat's answer cannot be read"))
+fn told<'a>(answer: &'a Answer, doing: &str) -> Result<Told<'a>> {
+    match Told::read(&answer.body) {
+        Some(told) if answer::speaks(&told) => Ok(told),
+        None if answer.good() => Err(Error::new(ErrorKind::Lost, format!("{doing}: Planhat's answer cannot be read"))
             .hint("a proxy in between may have replaced it")),
         _ => Err(whole(answer, doing)),
     }
 }
 
 /// What an answer says of each record, or the error of the whole call.
-fn said<'a>(object: &'a Map<String, Json>, asks: Asks<'a>, doing: &str) -> Result<Vec<Said<'a>>> {
-    answer::read(object, asks).ok_or_else(|| {
+fn said<'a>(told: &'a Told<'_>, asks: Asks<'a>, doing: &str) -> Result<Vec<Said<'a>>> {
+    answer::read(told, asks).ok_or_else(|| {
         Error::new(
             ErrorKind::BadRequest,
             format!("{doing}: Planhat refuses the request and does not say for which record"),
