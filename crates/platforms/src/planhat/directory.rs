@@ -5,6 +5,7 @@
 //! is noted; a name that is not in the map makes it be read again, once per call.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value as Json, json};
@@ -19,6 +20,20 @@ use super::models::{self, CUSTOM, Field, Layout, NUMBER, Wire, normal};
 /// Most users and custom fields that a list gives at once.
 const USERS_PAGE: usize = 10_000;
 const CUSTOM_PAGE: usize = 2_000;
+
+/// What a run asks of the custom fields when it begins, several times, is asked of Planhat once: each call counts.
+const RECENT: Duration = Duration::from_secs(5);
+
+/// How old the list of custom fields may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Age {
+    /// As it was read last.
+    Any,
+    /// Not read before this run.
+    Recent,
+    /// As it is now.
+    Now,
+}
 
 /// A record that others refer to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -95,13 +110,21 @@ impl Known {
     }
 }
 
+/// The custom fields of all models.
+#[derive(Debug)]
+struct Custom {
+    read: Instant,
+    /// Each with its model.
+    fields: Vec<(String, Field)>,
+}
+
 /// The directory of a tenant.
 #[derive(Debug)]
 pub(super) struct Directory {
     line: Line,
     companies: Mutex<Known>,
     users: Mutex<Known>,
-    custom: Mutex<Option<Vec<(String, Field)>>>,
+    custom: Mutex<Option<Custom>>,
 }
 
 fn text(json: &Json, key: &str) -> Option<String> {
@@ -207,15 +230,22 @@ impl Directory {
         }
     }
 
-    /// A model with its custom fields; `fresh`: as they are now.
-    pub(super) async fn layout(&self, model: &str, fresh: bool) -> Result<Layout> {
+    /// A model with its custom fields.
+    pub(super) async fn layout(&self, model: &str, age: Age) -> Result<Layout> {
         let def = models::def(model)?;
         let mut custom = self.custom.lock().await;
-        if custom.is_none() || fresh {
+        let kept = custom.as_ref().is_some_and(|custom| match age {
+            Age::Any => true,
+            Age::Recent => custom.read.elapsed() < RECENT,
+            Age::Now => false,
+        });
+        if !kept {
+            let read = Instant::now();
             let rows = self.list("customfields", CUSTOM_PAGE, "read the custom fields").await?;
-            *custom = Some(rows.iter().filter_map(defined).collect());
+            *custom = Some(Custom { read, fields: rows.iter().filter_map(defined).collect() });
         }
-        let own = custom.iter().flatten().filter(|(parent, _)| parent == model);
+        let all = custom.iter().flat_map(|custom| &custom.fields);
+        let own = all.filter(|(parent, _)| parent == model);
         Ok(Layout { def, custom: own.map(|(_, field)| field.clone()).collect() })
     }
 

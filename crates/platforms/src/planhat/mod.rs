@@ -38,7 +38,7 @@ use tidegate_model::{Error, Result};
 
 use crate::list::OpenContext;
 use config::{ClearAs, Usage, UsageNames};
-use directory::Directory;
+use directory::{Age, Directory};
 use line::Line;
 
 /// Most records of a bulk upsert.
@@ -106,7 +106,7 @@ impl Planhat {
             return Ok(series::schema(model));
         }
         models::def(model)?;
-        Ok(self.directory.layout(model, true).await?.schema())
+        Ok(self.directory.layout(model, Age::Recent).await?.schema())
     }
 
     async fn findings(&self, need: &Need) -> Vec<Finding> {
@@ -140,7 +140,7 @@ fn records_only(model: &ModelName) -> Result<()> {
 impl Platform for Planhat {
     async fn check(&self, needs: &[Need]) -> Vec<Finding> {
         let mut out = Vec::new();
-        if let Err(error) = self.directory.layout("company", true).await {
+        if let Err(error) = self.directory.layout("company", Age::Now).await {
             return vec![Finding::critical("connect", error.to_string(), error.hint.unwrap_or_default())];
         }
         for need in needs {
@@ -152,7 +152,7 @@ impl Platform for Planhat {
     async fn models(&self) -> Result<Vec<ModelSchema>> {
         let mut all = Vec::new();
         for (at, def) in models::defs()?.iter().enumerate() {
-            all.push(self.directory.layout(&def.name, at == 0).await?.schema());
+            all.push(self.directory.layout(&def.name, if at == 0 { Age::Recent } else { Age::Any }).await?.schema());
         }
         all.extend([series::ACTIVITY, series::METRIC].map(series::schema));
         Ok(all)

@@ -18,7 +18,7 @@ use tidegate_model::{Error, Result};
 
 use super::Planhat;
 use super::codec::{self, decode, instant};
-use super::directory::Directory;
+use super::directory::{Age, Directory};
 use super::filter::Test;
 use super::line::{Call, Host, Line, whole};
 use super::models::{CUSTOM, Field, Layout};
@@ -218,7 +218,7 @@ impl PageStream for Feed {
 
 impl Planhat {
     async fn shaper(&self, model: &ModelName, key: &str, fields: &[String], filter: &[Condition]) -> Result<Shaper> {
-        let layout = self.directory.layout(model.as_str(), false).await?;
+        let layout = self.directory.layout(model.as_str(), Age::Any).await?;
         Shaper::new(layout, Arc::clone(&self.directory), key, fields, filter)
     }
 

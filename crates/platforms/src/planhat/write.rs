@@ -12,7 +12,7 @@ use tidegate_model::{Error, ErrorKind, Result};
 
 use super::Planhat;
 use super::answer::{self, Asked, Asks, Said};
-use super::directory::Parent;
+use super::directory::{Age, Parent};
 use super::items::{self, CANNOT_CLEAR, Item, Parents, Upsert};
 use super::line::{Answer, Call, Host, whole};
 use super::members::Members;
@@ -106,14 +106,14 @@ impl Planhat {
 
     /// The model, with the custom fields that the batch needs: those that are missing are defined.
     async fn writable(&self, ask: &WriteAsk, names: &[&str]) -> Result<Layout> {
-        let mut layout = self.directory.layout(ask.model.as_str(), false).await?;
+        let mut layout = self.directory.layout(ask.model.as_str(), Age::Any).await?;
         let lacks = |layout: &Layout| {
             names.iter().filter(|name| name.starts_with(CUSTOM)).any(|name| layout.field(name).is_none())
         };
         if !lacks(&layout) {
             return Ok(layout);
         }
-        layout = self.directory.layout(ask.model.as_str(), true).await?;
+        layout = self.directory.layout(ask.model.as_str(), Age::Now).await?;
         for (name, logical) in ask.new_fields.iter().filter(|(name, _)| layout.field(name).is_none()) {
             let why = |error: Error| {
                 let hint =
@@ -122,7 +122,7 @@ impl Planhat {
             };
             self.directory.define(ask.model.as_str(), name, *logical).await.map_err(why)?;
         }
-        self.directory.layout(ask.model.as_str(), true).await
+        self.directory.layout(ask.model.as_str(), Age::Now).await
     }
 
     async fn parents(&self, layout: &Layout, names: &[&str], changes: &[Change]) -> Result<Parents> {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde_json::json;
 use tidegate_model::Result;
 use tidegate_model::change::Action;
-use tidegate_model::ports::Limits;
+use tidegate_model::ports::{Limits, Need};
 use tidegate_model::record::{Key, RecordRef};
 use tidegate_model::schema::ModelName;
 use tidegate_platforms::Gate;
@@ -51,4 +51,20 @@ async fn reads_and_look_ups_ask_for_each_call_and_writes_do_not() {
     platform.count(&ModelName("company".to_owned()), &[]).await.expect("counted");
     assert!(counted() >= before + 4, "pages of a list are calls");
     assert_eq!(counted(), sent(false));
+}
+
+/// A run asks for the model several times before its first write. A call counts against what the tenant is permitted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn custom_fields_are_read_once_when_a_run_begins() {
+    let tenant = tenant().await;
+    let platform = connect_through(&tenant.twin.url(), json!({}), None);
+    let asked = || tenant.twin.requests().iter().filter(|seen| seen.target.starts_with("/customfields")).count();
+    let company = ModelName("company".to_owned());
+    assert!(platform.check(&[Need::Connect]).await.is_empty());
+    for _ in 0..3 {
+        platform.model(&company).await.expect("a model");
+    }
+    assert_eq!(asked(), 1);
+    assert!(platform.check(&[Need::Connect]).await.is_empty());
+    assert_eq!(asked(), 2, "a check sees for itself whether it is let in");
 }
