@@ -1,5 +1,6 @@
 //! What the state costs a first load: `cargo run --release -p tidegate-store --example settle_speed -- URL [BATCHES
-//! [SHAPES]]`, where SHAPES are some of `planhat`, `batch`. Batches of 5,000 records are intended, answered and settled
+//! [SHAPES]]`, where SHAPES are some of `planhat`, `batch`, `edits` (which are of every tenth of the records that `planhat`
+//! left, and need it). Batches of 5,000 records are intended, answered and settled
 //! one after the other; printed is the processor time of the store a record (making the records does not count), call
 //! by call. The state is written to; give it an empty one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -25,6 +26,10 @@ const MAKER: &str = "maker";
 #[derive(Clone, Copy)]
 struct Shape {
     name: &'static str,
+    /// The sync, and so the ledger.
+    sync: &'static str,
+    /// Every which record is in the batches.
+    step: usize,
     /// Bytes of journalled intents a record.
     payload: usize,
     /// Bytes of the engine's images a record.
@@ -33,9 +38,10 @@ struct Shape {
     history: bool,
 }
 
-const SHAPES: [Shape; 2] = [
-    Shape { name: "planhat", payload: 200, detail: 130, history: false },
-    Shape { name: "batch", payload: 200, detail: 250, history: true },
+const SHAPES: [Shape; 3] = [
+    Shape { name: "planhat", sync: "planhat", step: 1, payload: 200, detail: 130, history: false },
+    Shape { name: "batch", sync: "batch", step: 1, payload: 200, detail: 250, history: true },
+    Shape { name: "edits", sync: "planhat", step: 10, payload: 200, detail: 140, history: false },
 ];
 
 /// Nanoseconds of processor time of all threads but the one that makes the records.
@@ -97,7 +103,7 @@ fn write(n: usize) -> HistoryEntry {
 
 /// A batch, and what settles it.
 fn made(shape: Shape, number: usize) -> (IntentBatch, Vec<u8>, Settlement) {
-    let numbers = number * RECORDS..(number + 1) * RECORDS;
+    let numbers = (number * RECORDS..(number + 1) * RECORDS).map(|n| n * shape.step);
     let intents = IntentBatch {
         span: format!("{}-span", shape.name),
         number: u32::try_from(number).unwrap(),
@@ -129,7 +135,7 @@ fn maker(shape: Shape, batches: usize) -> Receiver<(IntentBatch, Vec<u8>, Settle
 fn run(shape: Shape) -> RunRecord {
     RunRecord {
         run: format!("{}-run", shape.name),
-        sync: shape.name.to_owned(),
+        sync: shape.sync.to_owned(),
         status: RunStatus::Running,
         mode: "full".to_owned(),
         trigger: "manual".to_owned(),
@@ -144,17 +150,18 @@ fn run(shape: Shape) -> RunRecord {
 }
 
 async fn load(store: &Store, shape: Shape, batches: usize) {
-    let lease = store.claim(shape.name, "speed", Instant(1)).await.unwrap();
+    let lease = store.claim(shape.sync, "speed", Instant(1)).await.unwrap();
     store.put_run(&lease, &run(shape)).await.unwrap();
     let (id, run) = (format!("{}-span", shape.name), format!("{}-run", shape.name));
-    let span = Span { id, sync: shape.name.to_owned(), run, from: None, to: None, batch_rows: RECORDS as u32 };
+    let span = Span { id, sync: shape.sync.to_owned(), run, from: None, to: None, batch_rows: RECORDS as u32 };
     store.open_span(&lease, &span).await.unwrap();
     let (mut costs, start) = ([0; 3], std::time::Instant::now());
     for (intents, answer, settlement) in maker(shape, batches) {
+        let number = intents.number;
         let mut marks = [spent(); 4];
-        store.intend(&lease, &intents).await.unwrap();
+        store.intend_all(&lease, intents).await.unwrap();
         marks[1] = spent();
-        store.answer(&lease, &intents.span, intents.number, &answer).await.unwrap();
+        store.answer(&lease, &span.id, number, &answer).await.unwrap();
         marks[2] = spent();
         store.settle_all(&lease, settlement).await.unwrap();
         marks[3] = spent();
@@ -181,6 +188,6 @@ async fn main() {
     let shapes = args.next().unwrap_or_else(|| "planhat,batch".to_owned());
     let store = Store::open(&url, &OpenOptions::default()).await.unwrap();
     for shape in SHAPES.into_iter().filter(|shape| shapes.contains(shape.name)) {
-        load(&store, shape, batches).await;
+        load(&store, shape, batches / shape.step).await;
     }
 }

@@ -125,7 +125,10 @@ impl Memory for Store {
         snapshot_tx!(self, |tx| ops::spans::open_spans(tx, &sync).await)
     }
     async fn intend(&self, lease: &Lease, batch: &IntentBatch) -> Result<()> {
-        let (lease, batch) = (lease.clone(), batch.clone());
+        self.intend_all(lease, batch.clone()).await
+    }
+    async fn intend_all(&self, lease: &Lease, batch: IntentBatch) -> Result<()> {
+        let lease = lease.clone();
         write_tx!(self, |tx| {
             ops::spans::intend(tx, &lease, &batch).await?;
             hit("store.intend.written");

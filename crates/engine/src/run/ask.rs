@@ -98,7 +98,7 @@ impl<'a> Asking<'a> {
         let (number, payload) = (self.number, batch.journal()?);
         let intents = IntentBatch { span: self.span.id.clone(), number, to: Target::Platform, payload, answer: None };
         env.failpoint("deliver.before_intend");
-        self.ctx.engine.memory.intend(&self.ctx.lease, &intents).await?;
+        self.ctx.engine.memory.intend_all(&self.ctx.lease, intents).await?;
         env.failpoint("deliver.intended");
         self.number += self.step;
         Ok(Intended { number: Some(number), verdicts: batch.verdicts, answers: Answers::default() })

@@ -360,6 +360,10 @@ pub trait Memory: Send + Sync {
     async fn open_spans(&self, sync: &str) -> Result<Vec<OpenSpan>>;
     /// Commits a batch's intents before its first request.
     async fn intend(&self, lease: &Lease, batch: &IntentBatch) -> Result<()>;
+    /// The same for one that is not needed afterwards: a megabyte is handed on instead of copied.
+    async fn intend_all(&self, lease: &Lease, batch: IntentBatch) -> Result<()> {
+        self.intend(lease, &batch).await
+    }
     /// Journals a batch's answer.
     async fn answer(&self, lease: &Lease, span: &str, number: u32, answer: &[u8]) -> Result<()>;
     /// Goes one step forward, all or nothing.

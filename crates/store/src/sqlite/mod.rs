@@ -41,7 +41,7 @@ impl Sqlite {
         let open = path.clone();
         let writer = off(move || {
             files::prepare(&open)?;
-            let mut writer = Conn::open(&open, conn::Role::Writer, lock_wait)?;
+            let mut writer = Conn::open(&open, lock_wait)?;
             migrate::migrate(&mut writer)?;
             Ok(writer)
         })
@@ -82,7 +82,7 @@ impl Sqlite {
             let idle = readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut conn = match idle {
                 Some(conn) => conn,
-                None => Conn::open(&path, conn::Role::Reader, lock_wait)?,
+                None => Conn::open(&path, lock_wait)?,
             };
             let out = conn.transaction("BEGIN", work);
             readers.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
