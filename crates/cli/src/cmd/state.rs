@@ -141,6 +141,7 @@ fn restore(file: &Path, url: &str) -> Result<(), Failure> {
     let done = checked_copy(file, &beside).and_then(|()| match state {
         Some(state) => {
             at_rest(url, state)?;
+            same_pages(&beside, Path::new(state))?;
             Ok(copy(&beside, Path::new(state))?)
         }
         None => block_on(async {
@@ -167,6 +168,35 @@ fn at_rest(url: &str, state: &str) -> Result<(), Failure> {
             Err(error) if error.kind == ErrorKind::Locked => Err(error.into()),
             Err(_) => Ok(()),
         }
+    })
+}
+
+/// Gives the copy pages of the size that the state has: SQLite copies page by page. States that older versions made have
+/// smaller ones.
+fn same_pages(copy: &Path, state: &Path) -> Result<()> {
+    let bytes = |path: &Path| -> rusqlite::Result<i64> {
+        let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        // Before it has read anything SQLite tells the size that it gives to new files.
+        db.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        db.query_row("PRAGMA page_size", [], |row| row.get(0))
+    };
+    // What is not there, or is no database, is told or replaced by who copies.
+    let Ok(wanted) = bytes(state) else { return Ok(()) };
+    let rewrite = || {
+        if bytes(copy)? == wanted {
+            return Ok(());
+        }
+        let db = Connection::open(copy)?;
+        db.execute_batch(&format!("PRAGMA journal_mode = DELETE; PRAGMA page_size = {wanted}; VACUUM"))
+    };
+    rewrite().map_err(|error: rusqlite::Error| {
+        let kind = match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => ErrorKind::DiskFull,
+            _ => ErrorKind::Unavailable,
+        };
+        Error::new(kind, format!("cannot rewrite {} with pages of {wanted} bytes", copy.display()))
+            .hint("free some space there; the state is as it was")
+            .cause(error)
     })
 }
 

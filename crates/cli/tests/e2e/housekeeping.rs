@@ -95,6 +95,34 @@ fn a_backup_brings_the_ledger_back() {
     bench.run(&["state", "migrate"]).expect(0);
 }
 
+/// States keep the size of their pages, and older versions made smaller ones.
+#[test]
+fn a_backup_goes_over_a_state_with_pages_of_another_size() {
+    let bench = Bench::with_companies();
+    bench.run(&["run"]).expect(0);
+    let state = bench.path(".tidegate/state.db");
+    let bytes = || -> i64 {
+        let db = rusqlite::Connection::open(&state).expect("a state");
+        db.query_row("SELECT count(*) FROM runs", [], |_| Ok(())).expect("its runs");
+        db.query_row("PRAGMA page_size", [], |row| row.get(0)).expect("a size")
+    };
+    let made = bytes();
+    for size in [4_096, made] {
+        bench.run(&["state", "backup", &format!("copy-{size}.db")]).expect(0);
+        let db = rusqlite::Connection::open(&state).expect("a state");
+        let sql = format!("PRAGMA journal_mode = DELETE; PRAGMA page_size = {size}; VACUUM; PRAGMA journal_mode = WAL");
+        db.execute_batch(&sql).expect("another size");
+        drop(db);
+        assert_eq!(bytes(), size);
+        bench.run(&["reset", "companies", "--yes"]).expect(0);
+        bench.run(&["state", "restore", &format!("copy-{size}.db"), "--yes"]).expect(0);
+        assert_eq!(bytes(), size, "the state keeps its own");
+        let run = &bench.run(&["run", "--json"]).expect(0).json()[0];
+        assert_eq!((&run["sent"], &run["unchanged"]), (&0.into(), &6.into()));
+    }
+    assert_ne!(made, 4_096, "else nothing was tested");
+}
+
 #[test]
 fn pause_resume_reset_and_forget() {
     let bench = Bench::with_usage(30);

@@ -18,9 +18,12 @@ use crate::tx::{Cell, P, Row, Tx, Writes};
 
 /// Statements kept prepared: more than tidegate has.
 const STATEMENTS: usize = 160;
+/// Bytes of a page in a new file; one that is there keeps its own. With SQLite's 4,096 a first load takes a seventh more
+/// of the processor, for twice as many pages that are filled, split, summed and written.
+const PAGE_BYTES: u32 = 8_192;
 /// Pages of the write-ahead log before it is moved into the file (32 MB): rare enough that bulk writes do not pay
 /// for each page twice, small enough to stay in the system's cache.
-const LOG_PAGES: u32 = 8_000;
+const LOG_PAGES: u32 = 4_000;
 /// Pages in memory for each connection. Settlements come in the order of keys, so that what is read again is read soon:
 /// neither loads nor edits of every tenth record of a million were slower than with four times as much.
 const CACHE_KB: u32 = 4_096;
@@ -59,6 +62,7 @@ impl Conn {
             db.busy_timeout(lock_wait)?;
             db.set_prepared_statement_cache_capacity(STATEMENTS);
             // FULL: a transaction is on disk when it returns, power loss or not.
+            db.execute_batch(&format!("PRAGMA page_size = {PAGE_BYTES}"))?;
             use_log(&db, lock_wait)?;
             db.execute_batch(&format!(
                 "PRAGMA synchronous = FULL; PRAGMA cache_size = -{CACHE_KB}; \
