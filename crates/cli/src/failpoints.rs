@@ -3,8 +3,9 @@
 //! `TIDEGATE_FAILPOINT=name[:n]` kills this process with SIGKILL at the n-th hit of the point (default the first);
 //! `TIDEGATE_FAILPOINT=stop@name[:n]` stops it there with SIGSTOP instead, until somebody sends SIGCONT;
 //! `TIDEGATE_FAILPOINT=panic@name[:n]` panics there, as a fault of ours would;
-//! `TIDEGATE_FAILPOINT_LOG=FILE` appends the name of each point that is hit. In builds without the feature
-//! `failpoints` none of this exists.
+//! `TIDEGATE_FAILPOINT_LOG=FILE` appends the name of each point that is hit;
+//! `TIDEGATE_UNLIMITED=1` keeps to no limit of a platform, for measurements against a server of one's own. In builds
+//! without the feature `failpoints` none of this exists.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -22,6 +23,11 @@ struct Wish {
 
 static WISH: OnceLock<Option<Wish>> = OnceLock::new();
 static SEEN: AtomicU64 = AtomicU64::new(0);
+
+/// Whether no limit is kept to.
+pub fn unlimited() -> bool {
+    std::env::var_os("TIDEGATE_UNLIMITED").is_some()
+}
 
 /// Installs the hook, if the environment asks for anything.
 pub fn install() {

@@ -470,5 +470,9 @@ fn quota(connection: &Connection) -> Quota {
         records_per_second: per_second.reduce(f64::min).map(whole),
         requests_per_day: limits.requests_per_day.map(whole),
         share: limits.share.unwrap_or(1.0),
+        #[cfg(feature = "failpoints")]
+        unlimited: crate::failpoints::unlimited(),
+        #[cfg(not(feature = "failpoints"))]
+        unlimited: false,
     }
 }

@@ -60,6 +60,9 @@ pub struct Quota {
     pub requests_per_day: Option<u64>,
     /// The share of these that tidegate may take, 0–1.
     pub share: f64,
+    /// Nothing is limited, not even what the platform itself permits: for measurements of what computing costs against a
+    /// server of one's own.
+    pub unlimited: bool,
 }
 
 /// How a run is asked for.

@@ -256,8 +256,8 @@ fn an_answer(which: u8, change: &Change) -> Answered {
 }
 
 fn settled(world: &World, verdict: &Verdict, answers: (u8, u8)) -> Settled {
-    let answer = |to: Target, which: u8| match &verdict.to(to).change {
-        Some(change) => an_answer(which, change),
+    let answer = |to: Target, which: u8| match verdict.to(to).clone().lend(&verdict.key) {
+        Some(change) => an_answer(which, &change),
         None => Answered::Nothing,
     };
     let (platform, warehouse) = (answer(Target::Platform, answers.0), answer(Target::Warehouse, answers.1));
@@ -288,12 +288,28 @@ proptest! {
         let verdicts = [parts, more].map(|parts| reconcile(&world.rules(), &world.look(&parts)));
         let (mut names, mut bytes) = (Names::default(), Vec::new());
         for verdict in &verdicts {
-            bytes = pack(verdict.clone(), &mut names, bytes).unwrap();
+            pack(verdict, &mut names, &mut bytes).unwrap();
         }
         let (first, rest) = unpack(&bytes, &names).unwrap();
         let (second, rest) = unpack(rest, &names).unwrap();
         prop_assert_eq!([first, second], verdicts);
         prop_assert!(rest.is_empty());
+    }
+
+    #[test]
+    fn what_is_lent_for_a_call_comes_back(sync in a_sync(), parts in some_parts()) {
+        let world = World::new(sync);
+        let verdict = reconcile(&world.rules(), &world.look(&parts));
+        for to in [Target::Platform, Target::Warehouse] {
+            let mut plan = verdict.to(to).clone();
+            let Some(change) = plan.lend(&verdict.key) else { continue };
+            let creates = change.action == Action::Create;
+            let said = verdict.to(to).writes.iter().filter(|write| !creates || !write.sent.is_null());
+            let said: Fields = said.map(|write| (write.target_name.clone(), write.sent.clone())).collect();
+            prop_assert_eq!(&change.fields, &said);
+            plan.take_back(change);
+            prop_assert_eq!(&plan, verdict.to(to));
+        }
     }
 
     #[test]

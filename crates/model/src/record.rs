@@ -98,6 +98,15 @@ impl Fields {
     }
 }
 
+impl IntoIterator for Fields {
+    type Item = (FieldName, Value);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
 impl FromIterator<(FieldName, Value)> for Fields {
     fn from_iter<I: IntoIterator<Item = (FieldName, Value)>>(iter: I) -> Self {
         Self(iter.into_iter().collect())

@@ -62,18 +62,20 @@ impl fmt::Display for Type {
 /// An exact decimal number: `unscaled × 10^-scale`. Equality is numeric: `1.50 == 1.5`.
 #[derive(Debug, Clone, Copy)]
 pub struct Decimal {
-    unscaled: i256,
+    /// The digits as little-endian bytes: a number of 256 bits would want to stand at multiples of 16, and make every value
+    /// of every record, text or number, half as large again.
+    unscaled: [u8; 32],
     scale: i8,
 }
 
 impl Decimal {
     /// From the unscaled digits and the number of digits after the point (may be negative).
     pub fn new(unscaled: i256, scale: i8) -> Self {
-        Self { unscaled, scale }
+        Self { unscaled: unscaled.to_le_bytes(), scale }
     }
     /// From 128 bit digits.
     pub fn from_i128(unscaled: i128, scale: i8) -> Self {
-        Self { unscaled: i256::from_i128(unscaled), scale }
+        Self::new(i256::from_i128(unscaled), scale)
     }
     /// Reads decimal text such as `-12.50` or `1e3`; `None` if it is not a number or has over 76 digits.
     pub fn parse(text: &str) -> Option<Self> {
@@ -107,7 +109,7 @@ impl Decimal {
             return None;
         }
         let unscaled = i256::from_string(&format!("{sign}{trimmed}"))?;
-        Some(Self { unscaled, scale: i8::try_from(scale).ok()? })
+        Some(Self::new(unscaled, i8::try_from(scale).ok()?))
     }
     /// Plain digits that fit 128 bits, which is nearly all that is ever read; anything else takes the long way.
     fn parse_short(text: &str) -> Option<Self> {
@@ -134,7 +136,7 @@ impl Decimal {
     }
     /// The digits without the point.
     pub fn unscaled(&self) -> i256 {
-        self.unscaled
+        i256::from_le_bytes(self.unscaled)
     }
     /// Digits after the point.
     pub fn scale(&self) -> i8 {
@@ -146,7 +148,7 @@ impl Decimal {
             return Some(*self);
         }
         let steps = u32::from(scale.abs_diff(self.scale));
-        if let (Some(short), Some(factor)) = (self.unscaled.to_i128(), 10_i128.checked_pow(steps)) {
+        if let (Some(short), Some(factor)) = (self.unscaled().to_i128(), 10_i128.checked_pow(steps)) {
             if scale < self.scale {
                 return (short % factor == 0).then(|| Self::from_i128(short / factor, scale));
             }
@@ -154,7 +156,7 @@ impl Decimal {
                 return Some(Self::from_i128(scaled, scale));
             }
         }
-        let mut unscaled = self.unscaled;
+        let mut unscaled = self.unscaled();
         let ten = i256::from_i128(10);
         let mut at = self.scale;
         while at < scale {
@@ -168,11 +170,11 @@ impl Decimal {
             unscaled = unscaled.wrapping_div(ten);
             at -= 1;
         }
-        Some(Self { unscaled, scale })
+        Some(Self::new(unscaled, scale))
     }
     /// The shortest form: no trailing zeros after the point, scale at least 0.
     pub fn normalized(&self) -> Self {
-        if let Some(mut short) = self.unscaled.to_i128().filter(|_| self.scale >= 0) {
+        if let Some(mut short) = self.unscaled().to_i128().filter(|_| self.scale >= 0) {
             let mut scale = self.scale;
             while scale > 0 && short % 10 == 0 {
                 short /= 10;
@@ -182,9 +184,8 @@ impl Decimal {
         }
         let ten = i256::from_i128(10);
         let mut out = *self;
-        while out.scale > 0 && out.unscaled.wrapping_rem(ten) == i256::ZERO {
-            out.unscaled = out.unscaled.wrapping_div(ten);
-            out.scale -= 1;
+        while out.scale > 0 && out.unscaled().wrapping_rem(ten) == i256::ZERO {
+            out = Self::new(out.unscaled().wrapping_div(ten), out.scale - 1);
         }
         if out.scale < 0
             && let Some(whole) = out.rescale(0)
@@ -195,9 +196,9 @@ impl Decimal {
     }
     /// Number of digits, without sign and leading zeros (0 has one).
     pub fn digits(&self) -> usize {
-        match self.unscaled.to_i128() {
+        match self.unscaled().to_i128() {
             Some(short) => short.unsigned_abs().checked_ilog10().map_or(1, |log| log as usize + 1),
-            None => self.unscaled.to_string().trim_start_matches('-').len(),
+            None => self.unscaled().to_string().trim_start_matches('-').len(),
         }
     }
 }
@@ -224,17 +225,17 @@ impl Ord for Decimal {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         let scale = self.scale.max(other.scale);
         match (self.rescale(scale), other.rescale(scale)) {
-            (Some(a), Some(b)) => a.unscaled.cmp(&b.unscaled),
+            (Some(a), Some(b)) => a.unscaled().cmp(&b.unscaled()),
             // One of them has too many digits to be written at the finer scale: it is the larger in size.
             (None, _) => {
-                if self.unscaled < i256::ZERO {
+                if self.unscaled() < i256::ZERO {
                     std::cmp::Ordering::Less
                 } else {
                     std::cmp::Ordering::Greater
                 }
             }
             (_, None) => {
-                if other.unscaled < i256::ZERO {
+                if other.unscaled() < i256::ZERO {
                     std::cmp::Ordering::Greater
                 } else {
                     std::cmp::Ordering::Less
@@ -247,7 +248,7 @@ impl Ord for Decimal {
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Nearly all numbers are short: they are written without a text in between.
-        let short = self.unscaled.to_i128().filter(|short| short.unsigned_abs() <= u128::from(u64::MAX));
+        let short = self.unscaled().to_i128().filter(|short| short.unsigned_abs() <= u128::from(u64::MAX));
         match (short, u32::try_from(self.scale)) {
             (Some(short), Ok(scale)) if scale > 0 && scale < u64::MAX.ilog10() => {
                 let sign = if short < 0 { "-" } else { "" };
@@ -263,9 +264,9 @@ impl fmt::Display for Decimal {
 impl Decimal {
     /// The text of a number of any length and scale.
     fn long(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = match self.unscaled.to_i128() {
+        let text = match self.unscaled().to_i128() {
             Some(short) => short.to_string(),
-            None => self.unscaled.to_string(),
+            None => self.unscaled().to_string(),
         };
         let (sign, digits) = match text.strip_prefix('-') {
             Some(rest) => ("-", rest),

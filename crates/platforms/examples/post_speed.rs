@@ -1,12 +1,14 @@
 //! A null sink, and what posting to it costs without an engine: `post_speed sink` listens and answers every call at once;
-//! `post_speed post planhat|batch|http RECORDS URL` serialises records and posts them, as many in a call as the platform
-//! takes. `bench/null_sink.py` holds runs of tidegate against it.
+//! `post_speed post planhat|batch|http RECORDS FIELDS URL` serialises companies of that many fields and posts them, as many
+//! in a call as the platform takes. `bench/null_sink.py` holds runs of tidegate against it, and asks the sink (`GET /bytes`)
+//! whether both sent the same.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use futures_util::{StreamExt, stream};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -23,20 +25,64 @@ fn calls(kind: &str) -> (&'static str, &'static str, usize) {
     }
 }
 
-fn record(kind: &str, n: usize) -> serde_json::Value {
-    let (key, name, phase) =
-        (format!("c{n:08}"), format!("Company number {n}"), if n.is_multiple_of(3) { "trial" } else { "live" });
-    let (web, city) = (format!("https://www.company-{n}.example"), "Stockholm");
-    match kind {
-        "planhat" => json!({ "externalId": key, "name": name, "phase": phase, "web": web, "city": city }),
-        "batch" => {
-            json!({ "identifiers": { "custom_id": key }, "attributes": { "name": name, "phase": phase, "web": web, "city": city } })
-        }
-        _ => json!({ "name": name, "phase": phase, "web": web, "city": city }),
-    }
+/// Bytes of bodies that were received since somebody asked.
+static RECEIVED: AtomicUsize = AtomicUsize::new(0);
+
+/// The columns of a company after its key, as `bench/null_sink.py` makes them, the first so many; whether Planhat has the
+/// field of its own; its name there.
+fn columns(n: usize, fields: usize) -> impl Iterator<Item = (&'static str, bool, Value)> {
+    let phase = if n.is_multiple_of(3) { "Trial" } else { "Live" };
+    let since = format!("20{:02}-0{}-1{}", n % 24 + 1, n % 9 + 1, n % 9);
+    let all: [(&str, bool, Value); 10] = [
+        ("name", true, json!(format!("Company number {n}"))),
+        ("phase", true, json!(phase)),
+        ("country", true, json!("SE")),
+        ("web", true, json!(format!("https://www.company-{n}.example"))),
+        ("arr", false, json!((n % 99_991) as f64 + 0.25)),
+        ("seats", false, json!(n % 500)),
+        ("health", false, json!(n % 100)),
+        ("since", false, json!(since)),
+        ("seen", false, json!(format!("2024-01-0{}T10:00:0{}.000Z", n % 9 + 1, n % 10))),
+        ("active", false, json!(n % 2 == 1)),
+    ];
+    all.into_iter().take(fields)
 }
 
-async fn post(kind: &str, records: usize, url: &str) {
+fn record(kind: &str, n: usize, fields: usize) -> Value {
+    let key = format!("c{n:08}");
+    let mut record = Map::new();
+    match kind {
+        "planhat" => {
+            let mut custom = Map::new();
+            record.insert("externalId".to_owned(), json!(key));
+            for (name, own, value) in columns(n, fields) {
+                let into = if own { &mut record } else { &mut custom };
+                into.insert(name.to_owned(), value);
+            }
+            if !custom.is_empty() {
+                record.insert("custom".to_owned(), Value::Object(custom));
+            }
+        }
+        "batch" => {
+            let attributes: Map<String, Value> =
+                columns(n, fields).map(|(name, _, value)| named(name, value)).collect();
+            return json!({ "identifiers": { "custom_id": key }, "attributes": attributes });
+        }
+        _ => record.extend(columns(n, fields).map(|(name, _, value)| (name.to_owned(), value))),
+    }
+    Value::Object(record)
+}
+
+/// Batch types dates by their name.
+fn named(name: &str, value: Value) -> (String, Value) {
+    let named = match name {
+        "since" | "seen" => format!("date({name})"),
+        _ => name.to_owned(),
+    };
+    (named, value)
+}
+
+async fn post(kind: &str, records: usize, fields: usize, url: &str) {
     let (method, path, size) = calls(kind);
     let client = tidegate_platforms::rest::client(None).unwrap();
     let (client, method) = (&client, &reqwest::Method::from_bytes(method.as_bytes()).unwrap());
@@ -44,8 +90,8 @@ async fn post(kind: &str, records: usize, url: &str) {
     let one = |from: usize| async move {
         let to = (from + size).min(records);
         let body = match size {
-            1 => serde_json::to_vec(&record(kind, from)),
-            _ => serde_json::to_vec(&(from..to).map(|n| record(kind, n)).collect::<Vec<_>>()),
+            1 => serde_json::to_vec(&record(kind, from, fields)),
+            _ => serde_json::to_vec(&(from..to).map(|n| record(kind, n, fields)).collect::<Vec<_>>()),
         };
         let target = if size == 1 { format!("{url}{path}/c{from:08}") } else { format!("{url}{path}") };
         let answer =
@@ -82,7 +128,12 @@ async fn serve(mut socket: TcpStream) -> std::io::Result<()> {
             }
         }
         let body = &buffer[head..head + length];
-        let (status, answer) = if text.starts_with("get ") {
+        RECEIVED.fetch_add(length, Ordering::Relaxed);
+        let (status, answer) = if text.starts_with("get /bytes") {
+            (200, RECEIVED.swap(0, Ordering::Relaxed).to_string())
+        } else if text.starts_with("get /customfields") {
+            (200, own_fields())
+        } else if text.starts_with("get ") {
             (200, "[]".to_owned())
         } else if text.contains(" /companies") {
             let count = body.windows(13).filter(|part| *part == b"\"externalId\":").count();
@@ -101,6 +152,14 @@ async fn serve(mut socket: TcpStream) -> std::io::Result<()> {
     }
 }
 
+/// The fields that Planhat does not have of its own.
+fn own_fields() -> String {
+    let kinds = ["number", "number", "number", "day", "date", "checkbox"];
+    let own = columns(0, 10).filter(|(_, own, _)| !own).zip(kinds);
+    json!(own.map(|((name, ..), kind)| json!({ "parent": "company", "name": name, "type": kind })).collect::<Vec<_>>())
+        .to_string()
+}
+
 async fn sink() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("http://{}", listener.local_addr().unwrap());
@@ -115,7 +174,9 @@ async fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["sink"] => sink().await,
-        ["post", kind, records, url] => post(kind, records.parse().unwrap(), url).await,
-        _ => panic!("post_speed sink | post_speed post planhat|batch|http RECORDS URL"),
+        ["post", kind, records, fields, url] => {
+            post(kind, records.parse().unwrap(), fields.parse().unwrap(), url).await;
+        }
+        _ => panic!("post_speed sink | post_speed post planhat|batch|http RECORDS FIELDS URL"),
     }
 }

@@ -46,6 +46,16 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
+    /// The verdicts of which a side is asked: not those for the warehouse of which the platform's part was missed.
+    fn asked(&mut self, to: Target) -> impl Iterator<Item = &mut Verdict> {
+        let mut told = self.answers.platform.as_deref().unwrap_or_default().iter();
+        self.verdicts.iter_mut().filter(move |verdict| {
+            let on_platform = to == Target::Warehouse && verdict.to_platform.change.is_some();
+            let missed = on_platform && matches!(told.next(), Some(Outcome::Missed { .. }));
+            !missed && verdict.to(to).change.is_some()
+        })
+    }
+
     /// What the answers count for the reject guard: what was sent and what of it refused, less what was refused before
     /// and is again.
     pub fn fresh(&self, judged: &Judged) -> Judgement {
@@ -113,17 +123,13 @@ impl<'a> Asking<'a> {
         let Some(number) = number else { return Ok(heard) };
         let op = self.span.op(number);
         if heard.answers.platform.is_none() {
-            let changes = heard.verdicts.iter_mut().filter_map(|verdict| verdict.to_platform.change.as_mut());
-            let changes = changes.map(carried).collect();
-            let outcomes = self.send(&mut heard, Target::Platform, changes, &OpId(format!("{}/p", op.0))).await;
+            let outcomes = self.send(&mut heard, Target::Platform, &OpId(format!("{}/p", op.0))).await;
             env.failpoint("deliver.sent_platform");
             self.journal(&mut heard.answers, number, Target::Platform, outcomes).await?;
             env.failpoint("deliver.answered_platform");
         }
         if heard.answers.warehouse.is_none() && heard.stop.is_none() {
-            let told = heard.answers.platform.as_deref().unwrap_or_default();
-            let changes = warehouse_changes(&mut heard.verdicts, told);
-            let outcomes = self.send(&mut heard, Target::Warehouse, changes, &OpId(format!("{}/w", op.0))).await;
+            let outcomes = self.send(&mut heard, Target::Warehouse, &OpId(format!("{}/w", op.0))).await;
             env.failpoint("deliver.sent_warehouse");
             self.journal(&mut heard.answers, number, Target::Warehouse, outcomes).await?;
             env.failpoint("deliver.answered_warehouse");
@@ -131,11 +137,20 @@ impl<'a> Asking<'a> {
         Ok(heard)
     }
 
-    async fn send(&self, heard: &mut Heard, to: Target, changes: Vec<Change>, op: &OpId) -> Vec<Outcome> {
+    async fn send(&self, heard: &mut Heard, to: Target, op: &OpId) -> Vec<Outcome> {
+        let lend = |verdict: &mut Verdict| {
+            let Verdict { key, to_platform, to_warehouse, .. } = verdict;
+            match to {
+                Target::Platform => to_platform.lend(key),
+                Target::Warehouse => to_warehouse.lend(key),
+            }
+        };
+        let changes: Vec<Change> = heard.asked(to).filter_map(lend).collect();
         if changes.is_empty() {
             return Vec::new();
         }
         let Sent { outcomes, requests, stop } = send(self.ctx, to, &changes, op).await;
+        heard.asked(to).zip(changes).for_each(|(verdict, change)| verdict.to_mut(to).take_back(change));
         heard.requests.of(to).requests += requests;
         heard.stop = heard.stop.take().or(stop);
         outcomes
@@ -154,23 +169,4 @@ impl<'a> Asking<'a> {
         let bytes = postcard::to_allocvec(answers).map_err(|e| Error::internal("write answers").cause(e))?;
         self.ctx.engine.memory.answer(&self.ctx.lease, &self.span.id, number, &bytes).await
     }
-}
-
-/// The change as it is sent. Its fields go with it: what settles a record are its writes.
-fn carried(change: &mut Change) -> Change {
-    let fields = std::mem::take(&mut change.fields);
-    Change { fields, ..change.clone() }
-}
-
-/// Changes for the warehouse, but for records of which the platform's part was missed.
-fn warehouse_changes(verdicts: &mut [Verdict], platform: &[Outcome]) -> Vec<Change> {
-    let mut outcomes = platform.iter();
-    let mut changes = Vec::new();
-    for verdict in verdicts {
-        let missed = verdict.to_platform.change.is_some() && matches!(outcomes.next(), Some(Outcome::Missed { .. }));
-        if !missed && let Some(change) = &mut verdict.to_warehouse.change {
-            changes.push(carried(change));
-        }
-    }
-    changes
 }

@@ -22,7 +22,7 @@ impl Batch {
     pub fn of(verdicts: Vec<Verdict>) -> Result<Self> {
         let (mut names, mut packed) = (Names::default(), Vec::new());
         for verdict in &verdicts {
-            packed = pack(verdict.clone(), &mut names, packed)?;
+            pack(verdict, &mut names, &mut packed)?;
         }
         Ok(Self { verdicts, packed, names })
     }

@@ -6,6 +6,7 @@ pub mod calls;
 pub mod columnar;
 mod context;
 mod cursor;
+mod decided;
 mod deliver;
 mod detect;
 mod fallen;

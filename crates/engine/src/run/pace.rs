@@ -149,6 +149,9 @@ pub(crate) fn calls_of(limits: &Limits, records: u64) -> u64 {
 /// Every flow that a call is booked in, with the units that it takes. Limits that differ in a number are budgets of
 /// their own.
 fn flows(quota: &Quota, limits: &Limits, records: u64) -> Vec<(String, Flow, u64)> {
+    if quota.unlimited {
+        return Vec::new();
+    }
     let want = calls_of(limits, records);
     let calls =
         |(name, limit, seconds): (&str, u64, u64)| (format!("{name}={limit}"), calls_flow(limit, seconds), want);

@@ -1,6 +1,6 @@
 //! What detection found: quiet records are counted, the others are spooled to scratch until the guards have spoken.
 
-use tidegate_model::change::{Action, FieldReject};
+use tidegate_model::change::FieldReject;
 use tidegate_model::error::Result;
 use tidegate_model::ports::{Env, MAX_REJECTS_LISTED, Scratch};
 use tidegate_model::record::Key;
@@ -8,11 +8,10 @@ use tidegate_model::run::{Books, Counts};
 use tidegate_model::sync::Target;
 
 use crate::plan::guard::Planned;
-use crate::plan::reconcile::{
-    Answered, Class, Look, Names, Rules, Verdict, pack, reconcile, settle, unpack, unwritten,
-};
+use crate::plan::reconcile::{Look, Names, Rules, Verdict, reconcile, unpack};
 
 use super::batch::Batch;
+use super::decided::Decided;
 use super::judged::Judged;
 use super::looks::Taker;
 use super::pieces::in_pieces;
@@ -59,13 +58,16 @@ impl<'a> Sink<'a> {
     ) -> Result<Self> {
         let scratch = env.scratch()?;
         let (books, rejects) = (Books::default(), Vec::new());
+        // All names that are usual, so that pieces of the records number them alike.
+        let fields = rules.mapping.fields.iter();
+        let names = Names::of(fields.flat_map(|field| [Some(&field.name), field.column.as_ref()]).flatten());
         Ok(Self {
             rules,
             judged,
             targets,
             env,
             scratch,
-            names: Names::default(),
+            names,
             buffer: Vec::new(),
             verdicts: 0,
             books,
@@ -113,51 +115,38 @@ impl<'a> Sink<'a> {
 
     /// A reconciled record.
     pub fn verdict(&mut self, look: &Look, verdict: Verdict) -> Result<()> {
-        self.planned.read += 1;
+        let mut decided = Decided::new(self.names.clone());
         if self.remember {
-            self.seen.insert(look.key.clone());
+            decided.seen.push(look.key.clone());
         }
-        self.note(&verdict);
-        if needs_nothing(look, &verdict)? {
-            let settled = settle(&self.rules, verdict, Answered::Nothing, Answered::Nothing)?;
-            self.books.add(&settled.books);
-            return Ok(());
+        decided.add(&self.rules, self.judged, look, verdict)?;
+        self.take(decided)
+    }
+
+    /// Takes what some records came to: counts it, and spools the verdicts.
+    fn take(&mut self, decided: Decided) -> Result<()> {
+        self.planned.read += decided.planned.read;
+        self.planned.rejects += decided.planned.rejects;
+        self.planned.deletes += decided.planned.deletes;
+        self.planned.changes += decided.planned.changes;
+        self.planned.clears += decided.planned.clears;
+        self.rejected += decided.rejected;
+        self.books.add(&decided.books);
+        if decided.names != self.names {
+            for packed in decided.renamed(&mut self.names)? {
+                self.spool(&packed)?;
+            }
+        } else {
+            decided.packed().try_for_each(|packed| self.spool(packed))?;
         }
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.clear();
-        self.buffer = pack(verdict, &mut self.names, buffer)?;
-        self.scratch.push(&self.buffer)?;
-        self.verdicts += 1;
+        self.seen.extend(decided.seen);
         Ok(())
     }
 
-    fn note(&mut self, verdict: &Verdict) {
-        let plans = [&verdict.to_platform, &verdict.to_warehouse];
-        if plans.iter().any(|plan| plan.class == Class::Rejected) {
-            self.rejected += 1;
-            self.planned.rejects += u64::from(!self.judged.has(&verdict.key));
-        }
-        let changes: Vec<_> = plans.iter().filter_map(|plan| plan.change.as_ref()).collect();
-        if changes.is_empty() {
-            return;
-        }
-        if changes.iter().any(|change| change.action == Action::Delete) {
-            self.planned.deletes += 1;
-            return;
-        }
-        self.planned.changes += 1;
-        let clears = |plan: &&crate::plan::reconcile::TargetPlan| {
-            let update = plan.change.as_ref().is_some_and(|change| change.action == Action::Update);
-            // Without a known value before, a NULL over something that was delivered is a clear.
-            update
-                && plan
-                    .writes
-                    .iter()
-                    .any(|write| write.sent.is_null() && write.before.as_ref().is_none_or(|v| !v.is_null()))
-        };
-        if plans.iter().any(clears) {
-            self.planned.clears += 1;
-        }
+    fn spool(&mut self, packed: &[u8]) -> Result<()> {
+        self.scratch.push(packed)?;
+        self.verdicts += 1;
+        Ok(())
     }
 
     /// Goes back to the first spooled verdict.
@@ -176,32 +165,24 @@ impl<'a> Sink<'a> {
     /// The next spooled verdicts, at most so many, as they are journalled; none at the end.
     pub fn next_batch(&mut self, size: usize) -> Result<Option<Batch>> {
         let mut packed = Vec::new();
-        let mut verdicts = Vec::with_capacity(size.min(usize::try_from(self.verdicts).unwrap_or(size)));
-        while verdicts.len() < size && self.scratch.next(&mut self.buffer)? {
-            verdicts.push(unpack(&self.buffer, &self.names)?.0);
+        let mut ends = Vec::with_capacity(size.min(usize::try_from(self.verdicts).unwrap_or(size)));
+        while ends.len() < size && self.scratch.next(&mut self.buffer)? {
             packed.extend_from_slice(&self.buffer);
+            ends.push(packed.len());
         }
-        if verdicts.is_empty() {
+        if ends.is_empty() {
             return Ok(None);
         }
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let spans: Vec<(usize, usize)> = starts.zip(ends.iter().copied()).collect();
+        let (packed_in, names) = (&packed, &self.names);
+        let unpacked = |spans: Vec<(usize, usize)>| {
+            let one = |(start, end): (usize, usize)| Ok(unpack(&packed_in[start..end], names)?.0);
+            spans.into_iter().map(one).collect::<Result<Vec<Verdict>>>()
+        };
+        let mut verdicts = Vec::with_capacity(ends.len());
+        in_pieces(self.env, spans, &unpacked)?.into_iter().for_each(|piece| verdicts.extend(piece));
         Ok(Some(Batch::new(verdicts, packed, self.names.clone())))
-    }
-}
-
-/// True if neither a write nor a change of the ledger follows.
-fn needs_nothing(look: &Look, verdict: &Verdict) -> Result<bool> {
-    if verdict.writes() || verdict.remove || !verdict.rejects.is_empty() || !verdict.conflicts.is_empty() {
-        return Ok(false);
-    }
-    if verdict.was_open {
-        return Ok(false);
-    }
-    match &look.entry {
-        None => Ok(!verdict.keep),
-        Some(entry) if verdict.keep && *entry == unwritten(verdict) => {
-            Ok(look.detail.encode()? == verdict.detail.encode()?)
-        }
-        Some(_) => Ok(false),
     }
 }
 
@@ -227,13 +208,11 @@ impl Taker for Sink<'_> {
     }
 
     fn looks(&mut self, looks: Vec<Look>) -> Result<()> {
-        let rules = &self.rules;
-        let decided = |looks: Vec<Look>| {
-            let decide = |look| (reconcile(rules, &look), look);
-            Ok(looks.into_iter().map(decide).collect::<Vec<(Verdict, Look)>>())
-        };
-        for piece in in_pieces(self.env, looks, &decided)? {
-            piece.into_iter().try_for_each(|(verdict, look)| self.verdict(&look, verdict))?;
+        let (rules, judged, names) = (&self.rules, self.judged, &self.names);
+        let remember = self.remember;
+        let decide = |looks: Vec<Look>| Decided::of(rules, judged, remember, names.clone(), looks);
+        for piece in in_pieces(self.env, looks, &decide)? {
+            self.take(piece)?;
         }
         Ok(())
     }

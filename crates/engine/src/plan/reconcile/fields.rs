@@ -1,6 +1,6 @@
 //! What both kinds of syncs share: whether a field changed, and gathering the fields of one write.
 
-use tidegate_model::change::{Action, Change, FieldReject, Reject};
+use tidegate_model::change::{Action, FieldReject, Reject};
 use tidegate_model::ports::{Conflict, ConflictState};
 use tidegate_model::record::{FieldName, Fields};
 use tidegate_model::sync::{OnMisfit, Target};
@@ -9,7 +9,7 @@ use tidegate_model::value::Value;
 use super::super::images::{Detail, Image};
 use super::super::map::MappedField;
 use super::wire::identical;
-use super::{Class, FieldWrite, Look, Rules, TargetPlan, Verdict};
+use super::{Asked, Class, FieldWrite, Look, Rules, TargetPlan, Verdict};
 
 /// How often in a row the same value may be sent before the field is held as `oscillating`.
 pub const STREAK_MAX: u8 = 3;
@@ -183,13 +183,7 @@ impl Plan {
             *verdict.to_mut(to) = TargetPlan { dropped, ..TargetPlan::of(class) };
             return;
         }
-        let fields = self.writes.iter().map(|write| (write.target_name.clone(), write.sent.clone()));
-        let fields: Fields = match action {
-            // A new record starts empty: clearing its fields says nothing.
-            Action::Create => fields.filter(|(_, value)| !value.is_null()).collect(),
-            _ => fields.collect(),
-        };
-        let change = Change { key: look.key.clone(), remote: verdict.remote.clone(), action, fields, expect };
+        let change = Asked { remote: verdict.remote.clone(), action, fields: None, expect };
         *verdict.to_mut(to) = TargetPlan { class: Class::Write, change: Some(change), writes: self.writes, dropped };
     }
 }

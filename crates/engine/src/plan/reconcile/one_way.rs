@@ -1,12 +1,12 @@
 //! One-way syncs: the target is not read; the source's image in the ledger tells what changed.
 
-use tidegate_model::change::{Action, Change};
+use tidegate_model::change::Action;
 use tidegate_model::record::Fields;
 use tidegate_model::sync::{Deletes, Direction, Target, WriteMode};
 
 use super::super::images::Detail;
 use super::fields::{Plan, changed, gather, note_source};
-use super::{Class, Look, Rules, Seen, TargetPlan, Verdict, gone_flag};
+use super::{Asked, Class, Look, Rules, Seen, TargetPlan, Verdict, gone_flag};
 
 /// Decides about a record of a one-way sync.
 pub fn reconcile(rules: &Rules<'_>, look: &Look, verdict: &mut Verdict) {
@@ -97,12 +97,6 @@ fn gone(rules: &Rules<'_>, look: &Look, to: Target, verdict: &mut Verdict) {
         *verdict.to_mut(to) = TargetPlan::of(Class::Held);
         return;
     }
-    let change = Change {
-        key: look.key.clone(),
-        remote: entry.remote.clone(),
-        action: Action::Delete,
-        fields: Fields::new(),
-        expect: None,
-    };
+    let change = Asked { remote: entry.remote.clone(), action: Action::Delete, fields: None, expect: None };
     *verdict.to_mut(to) = TargetPlan { class: Class::Write, change: Some(change), writes: Vec::new(), dropped: 0 };
 }

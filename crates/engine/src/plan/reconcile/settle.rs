@@ -339,7 +339,7 @@ impl State<'_> {
             _ => written().filter_map(|write| Some(named(write, write.before.as_ref()?))).collect(),
         };
         self.out.history.push(HistoryEntry {
-            key: change.key.clone(),
+            key: self.verdict.key.clone(),
             remote: change.remote.clone().filter(|_| to == Target::Platform).or_else(|| self.verdict.remote.clone()),
             to,
             effect: match effect {

@@ -1,6 +1,6 @@
 //! Two-way syncs: each side of a field changed when its value differs from its own image.
 
-use tidegate_model::change::{Action, Change};
+use tidegate_model::change::Action;
 use tidegate_model::ports::{Choice, Conflict, ConflictState, flags};
 use tidegate_model::record::{Fields, RemoteId};
 use tidegate_model::sync::{ConflictRule, DeleteConflict, Deletes, Direction, Target, WriteMode};
@@ -10,7 +10,7 @@ use super::super::images::{Detail, Image};
 use super::super::map::MappedField;
 use super::fields::{Plan, STREAK_MAX, changed, delete_conflict, gather, note_source, push, rekeyed, same};
 use super::moved::{Move, moved, stale};
-use super::{Class, Look, Rules, Seen, SideRow, TargetPlan, Verdict, gone_flag};
+use super::{Asked, Class, Look, Rules, Seen, SideRow, TargetPlan, Verdict, gone_flag};
 
 /// Decides about a record of a two-way sync.
 pub fn reconcile(rules: &Rules<'_>, look: &Look, verdict: &mut Verdict) {
@@ -92,11 +92,10 @@ fn one(rules: &Rules<'_>, look: &Look, on: Target, verdict: &mut Verdict) {
         verdict.conflicts.push(delete_conflict(look, Some(off)));
     }
     let Some(row) = look.side(on).row() else { return };
-    let change = Change {
-        key: look.key.clone(),
+    let change = Asked {
         remote: if on == Target::Platform { verdict.remote.clone() } else { None },
         action: Action::Delete,
-        fields: Fields::new(),
+        fields: None,
         expect: Some(shown(rules, on, row)),
     };
     *verdict.to_mut(off) = TargetPlan::of(if edited { Class::Held } else { Class::Unchanged });

@@ -2,15 +2,15 @@
 //! twice this way, so what repeats is left out: names stand as numbers of a table, a value that is sent as it was read
 //! stands once, and so do the fields of a change that only carries its writes.
 
+use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
-use tidegate_model::change::{Action, Change, Reject};
+use tidegate_model::change::Action;
 use tidegate_model::error::{Error, Result};
-use tidegate_model::ports::{Conflict, Print};
+use tidegate_model::ports::Print;
 use tidegate_model::record::{FieldName, Fields, Key, RemoteId};
-use tidegate_model::sync::Target;
 use tidegate_model::value::Value;
 
-use super::{Class, FieldWrite, TargetPlan, Verdict};
+use super::{Asked, Class, FieldWrite, TargetPlan, Verdict};
 use crate::plan::images::Detail;
 
 /// The names that packed verdicts refer to by number. A number once given stays.
@@ -19,6 +19,15 @@ use crate::plan::images::Detail;
 pub struct Names(Vec<FieldName>);
 
 impl Names {
+    /// A table that begins with these names.
+    pub fn of<'n>(names: impl Iterator<Item = &'n FieldName>) -> Self {
+        let mut table = Self::default();
+        for name in names {
+            table.number(name);
+        }
+        table
+    }
+
     fn number(&mut self, name: &FieldName) -> u32 {
         // A sync has a few dozen names, and mostly it is the very same text again.
         let known = self.0.iter().position(|known| std::sync::Arc::ptr_eq(known, name));
@@ -35,42 +44,10 @@ impl Names {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct Packed {
-    key: Key,
-    remote: Option<RemoteId>,
-    flags: u8,
-    prints: (Print, Print),
-    detail: Detail,
-    /// `open`, `remove`, `keep` and `was_open`, a bit each.
-    bits: u8,
-    to_platform: PackedPlan,
-    to_warehouse: PackedPlan,
-    rejects: Vec<Reject>,
-    over: Vec<Target>,
-    conflicts: Vec<Conflict>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct PackedPlan {
-    class: Class,
-    change: Option<PackedChange>,
-    writes: Vec<PackedWrite>,
-    dropped: u64,
-}
-
-#[derive(Serialize, Deserialize)]
-struct PackedChange {
-    remote: Option<RemoteId>,
-    action: Action,
-    /// `None`: what the writes send.
-    fields: Option<PackedFields>,
-    expect: Option<PackedFields>,
-}
-
 type PackedFields = Vec<(u32, Value)>;
 
-#[derive(Serialize, Deserialize)]
+/// A write as its parts, in the order of their bytes.
+#[derive(Deserialize)]
 struct PackedWrite {
     id: u64,
     name: u32,
@@ -83,59 +60,70 @@ struct PackedWrite {
     streak: u8,
 }
 
+/// Bytes at the end of a buffer.
+struct End<'a>(&'a mut Vec<u8>);
+
+impl Flavor for End<'_> {
+    type Output = ();
+
+    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(data);
+        Ok(())
+    }
+    fn try_push(&mut self, data: u8) -> postcard::Result<()> {
+        self.0.push(data);
+        Ok(())
+    }
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}
+
+fn put<T: Serialize + ?Sized>(part: &T, into: &mut Vec<u8>) -> Result<()> {
+    postcard::serialize_with_flavor(part, End(into))
+        .map_err(|error| Error::internal("pack a planned change").cause(error))
+}
+
+fn take<'b, T: Deserialize<'b>>(bytes: &mut &'b [u8]) -> Result<T> {
+    let (part, rest) =
+        postcard::take_from_bytes(bytes).map_err(|error| Error::internal("unpack a planned change").cause(error))?;
+    *bytes = rest;
+    Ok(part)
+}
+
 /// Appends a verdict to a buffer.
-pub fn pack(verdict: Verdict, names: &mut Names, into: Vec<u8>) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// A value that cannot be written.
+pub fn pack(verdict: &Verdict, names: &mut Names, into: &mut Vec<u8>) -> Result<()> {
     let bits = [verdict.open, verdict.remove, verdict.keep, verdict.was_open];
-    let bits = bits.into_iter().enumerate().fold(0, |all, (at, bit)| all | (u8::from(bit) << at));
-    let packed = Packed {
-        key: verdict.key,
-        remote: verdict.remote,
-        flags: verdict.flags,
-        prints: verdict.prints,
-        detail: verdict.detail,
-        bits,
-        to_platform: pack_plan(verdict.to_platform, names),
-        to_warehouse: pack_plan(verdict.to_warehouse, names),
-        rejects: verdict.rejects,
-        over: verdict.over,
-        conflicts: verdict.conflicts,
-    };
-    postcard::to_extend(&packed, into).map_err(|error| Error::internal("pack a planned change").cause(error))
+    let bits = bits.into_iter().enumerate().fold(0_u8, |all, (at, bit)| all | (u8::from(bit) << at));
+    put(&(&verdict.key, &verdict.remote, verdict.flags, &verdict.prints, &verdict.detail, bits), into)?;
+    pack_plan(&verdict.to_platform, names, into)?;
+    pack_plan(&verdict.to_warehouse, names, into)?;
+    put(&(&verdict.rejects, &verdict.over, &verdict.conflicts), into)
 }
 
-fn pack_plan(plan: TargetPlan, names: &mut Names) -> PackedPlan {
-    let change = plan.change.map(|change| {
-        let same = |((a, x), (b, y)): ((&FieldName, &Value), (&FieldName, &Value))| a == b && identical(x, y);
-        let said = carried(change.action, &plan.writes);
-        let carried = carried(change.action, &plan.writes).count() == change.fields.len()
-            && change.fields.iter().zip(said).all(same);
-        PackedChange {
-            remote: change.remote,
-            action: change.action,
-            fields: (!carried).then(|| pack_fields(&change.fields, names)),
-            expect: change.expect.map(|expect| pack_fields(&expect, names)),
-        }
-    });
-    let writes = plan.writes.into_iter().map(|write| PackedWrite {
-        id: write.id,
-        name: names.number(&write.name),
-        target_name: (write.target_name != write.name).then(|| names.number(&write.target_name)),
-        source: write.source,
-        sent: write.sent,
-        before: write.before,
-        streak: write.streak,
-    });
-    PackedPlan { class: plan.class, change, writes: writes.collect(), dropped: plan.dropped }
+fn pack_plan(plan: &TargetPlan, names: &mut Names, into: &mut Vec<u8>) -> Result<()> {
+    put(&(plan.class, plan.change.is_some()), into)?;
+    if let Some(asked) = &plan.change {
+        put(&(&asked.remote, asked.action), into)?;
+        pack_fields(asked.fields.as_ref(), names, into)?;
+        pack_fields(asked.expect.as_ref(), names, into)?;
+    }
+    put(&plan.writes.len(), into)?;
+    for write in &plan.writes {
+        let name = names.number(&write.name);
+        let target_name = (write.target_name != write.name).then(|| names.number(&write.target_name));
+        put(&(write.id, name, target_name, &write.source, &write.sent, &write.before, write.streak), into)?;
+    }
+    put(&plan.dropped, into)
 }
 
-fn pack_fields(fields: &Fields, names: &mut Names) -> PackedFields {
-    fields.iter().map(|(name, value)| (names.number(name), value.clone())).collect()
-}
-
-/// The fields that a change carries if it says what its writes say. A new record starts empty.
-fn carried(action: Action, writes: &[FieldWrite]) -> impl Iterator<Item = (&FieldName, &Value)> {
-    let said = writes.iter().filter(move |write| action != Action::Create || !write.sent.is_null());
-    said.map(|write| (&write.target_name, &write.sent))
+fn pack_fields(fields: Option<&Fields>, names: &mut Names, into: &mut Vec<u8>) -> Result<()> {
+    let fields: Option<Vec<(u32, &Value)>> =
+        fields.map(|fields| fields.iter().map(|(name, value)| (names.number(name), value)).collect());
+    put(&fields, into)
 }
 
 /// Whether one value can stand for the other: equal, and written alike.
@@ -150,32 +138,52 @@ pub(super) fn identical(a: &Value, b: &Value) -> bool {
 }
 
 /// Takes a verdict from the front of some bytes; the rest comes back.
+///
+/// # Errors
+/// The bytes are no verdict's.
 pub fn unpack<'b>(bytes: &'b [u8], names: &Names) -> Result<(Verdict, &'b [u8])> {
-    let (packed, rest) = postcard::take_from_bytes::<Packed>(bytes)
-        .map_err(|error| Error::internal("unpack a planned change").cause(error))?;
-    let bit = |at: u8| packed.bits & (1 << at) != 0;
+    let mut rest = bytes;
+    let (key, remote, flags, prints, detail, bits) =
+        take::<(Key, Option<RemoteId>, u8, (Print, Print), Detail, u8)>(&mut rest)?;
+    let to_platform = unpack_plan(&mut rest, names)?;
+    let to_warehouse = unpack_plan(&mut rest, names)?;
+    let (rejects, over, conflicts) = take(&mut rest)?;
+    let bit = |at: u8| bits & (1 << at) != 0;
+    let (open, remove, keep, was_open) = (bit(0), bit(1), bit(2), bit(3));
     let verdict = Verdict {
-        remote: packed.remote,
-        flags: packed.flags,
-        prints: packed.prints,
-        detail: packed.detail,
-        open: bit(0),
-        remove: bit(1),
-        keep: bit(2),
-        was_open: bit(3),
-        to_platform: unpack_plan(packed.to_platform, &packed.key, names)?,
-        to_warehouse: unpack_plan(packed.to_warehouse, &packed.key, names)?,
-        rejects: packed.rejects,
-        over: packed.over,
-        conflicts: packed.conflicts,
-        key: packed.key,
+        key,
+        remote,
+        flags,
+        prints,
+        detail,
+        open,
+        remove,
+        keep,
+        to_platform,
+        to_warehouse,
+        rejects,
+        over,
+        conflicts,
+        was_open,
     };
     Ok((verdict, rest))
 }
 
-fn unpack_plan(plan: PackedPlan, key: &Key, names: &Names) -> Result<TargetPlan> {
-    let mut writes = Vec::with_capacity(plan.writes.len());
-    for write in plan.writes {
+fn unpack_plan(bytes: &mut &[u8], names: &Names) -> Result<TargetPlan> {
+    let (class, asked) = take::<(Class, bool)>(bytes)?;
+    let change = match asked {
+        false => None,
+        true => {
+            let (remote, action) = take::<(Option<RemoteId>, Action)>(bytes)?;
+            let (fields, expect) = (unpack_fields(bytes, names)?, unpack_fields(bytes, names)?);
+            Some(Asked { remote, action, fields, expect })
+        }
+    };
+    let count = take::<usize>(bytes)?;
+    // A write takes more than a byte: a damaged count asks for no more room than there are bytes.
+    let mut writes = Vec::with_capacity(count.min(bytes.len()));
+    for _ in 0..count {
+        let write = take::<PackedWrite>(bytes)?;
         let name = names.name(write.name)?;
         writes.push(FieldWrite {
             id: write.id,
@@ -187,22 +195,11 @@ fn unpack_plan(plan: PackedPlan, key: &Key, names: &Names) -> Result<TargetPlan>
             streak: write.streak,
         });
     }
-    let change = match plan.change {
-        None => None,
-        Some(change) => Some(Change {
-            key: key.clone(),
-            remote: change.remote,
-            action: change.action,
-            fields: match change.fields {
-                Some(fields) => unpack_fields(fields, names)?,
-                None => carried(change.action, &writes).map(|(name, value)| (name.clone(), value.clone())).collect(),
-            },
-            expect: change.expect.map(|expect| unpack_fields(expect, names)).transpose()?,
-        }),
-    };
-    Ok(TargetPlan { class: plan.class, change, writes, dropped: plan.dropped })
+    Ok(TargetPlan { class, change, writes, dropped: take(bytes)? })
 }
 
-fn unpack_fields(fields: PackedFields, names: &Names) -> Result<Fields> {
-    fields.into_iter().map(|(number, value)| Ok((names.name(number)?, value))).collect()
+fn unpack_fields(bytes: &mut &[u8], names: &Names) -> Result<Option<Fields>> {
+    let Some(fields) = take::<Option<PackedFields>>(bytes)? else { return Ok(None) };
+    let named = fields.into_iter().map(|(number, value)| Ok((names.name(number)?, value)));
+    named.collect::<Result<Fields>>().map(Some)
 }

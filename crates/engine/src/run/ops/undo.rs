@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tidegate_model::change::{Action, Change};
+use tidegate_model::change::Action;
 use tidegate_model::error::{Error, Result};
 use tidegate_model::ports::HistoryEntry;
 use tidegate_model::record::{Fields, Key};
@@ -11,7 +11,7 @@ use tidegate_model::sync::{LedgerKind, Target};
 use tidegate_model::value::Value;
 
 use crate::api::{Applied, Engine, FieldChange, Job, PlannedChange, RunOptions};
-use crate::plan::reconcile::{Class, FieldWrite, Look, TargetPlan, Verdict, gone_flag, own_name, reconcile};
+use crate::plan::reconcile::{Asked, Class, FieldWrite, Look, TargetPlan, Verdict, gone_flag, own_name, reconcile};
 use crate::run::context::Ctx;
 use crate::run::spans::{self, IfMissed};
 use crate::run::{Work, keyed, resume};
@@ -159,7 +159,7 @@ fn reverse(ctx: &Ctx, look: &Look, entry: &HistoryEntry, verdict: &mut Verdict) 
         _ => expect,
     };
     let writes = fields.iter().filter_map(|(name, value)| write(ctx, look, to, name, value, entry)).collect();
-    let change = Change { key: look.key.clone(), remote, action, fields, expect: Some(expect) };
+    let change = Asked { remote, action, fields: Some(fields), expect: Some(expect) };
     *verdict.to_mut(to) = TargetPlan { class: Class::Write, change: Some(change), writes, dropped: 0 };
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! `verify`: both sides are read back as they are and compared with what the ledger says they hold.
 
-use tidegate_model::change::{Action, Change, FieldReject};
+use tidegate_model::change::{Action, FieldReject};
 use tidegate_model::error::{Error, Result};
 use tidegate_model::ports::flags;
-use tidegate_model::record::{Fields, Key};
+use tidegate_model::record::Key;
 use tidegate_model::run::RunRecord;
 use tidegate_model::sync::{LedgerKind, Target};
 use tidegate_model::value::Value;
@@ -11,7 +11,7 @@ use tidegate_model::value::Value;
 use crate::api::{Applied, Drift, Engine, Job, RunOptions};
 use crate::plan::images::{Detail, Image};
 use crate::plan::map::MappedField;
-use crate::plan::reconcile::{Class, FieldWrite, Look, Seen, TargetPlan, Verdict, changed, own_name, reconcile};
+use crate::plan::reconcile::{Asked, Class, FieldWrite, Look, Seen, TargetPlan, Verdict, changed, own_name, reconcile};
 use crate::run::context::Ctx;
 use crate::run::detect::{self, Plan, Reading};
 use crate::run::looks::Taker;
@@ -207,15 +207,13 @@ async fn mends(ctx: &Ctx, drift: &[Drift]) -> Result<Vec<Verdict>> {
                 detail: Detail::clone(&look.detail),
                 ..reconcile(&rules, &look)
             };
-            let named = |pick: fn(&FieldWrite) -> Option<Value>| -> Fields {
-                writes.iter().filter_map(|write| Some((write.target_name.clone(), pick(write)?))).collect()
-            };
-            let change = Change {
-                key: look.key.clone(),
+            let expect =
+                writes.iter().filter_map(|write| Some((write.target_name.clone(), write.before.clone()?))).collect();
+            let change = Asked {
                 remote: if side == Target::Platform { verdict.remote.clone() } else { own_name(&look, side) },
                 action: Action::Update,
-                fields: named(|write| Some(write.sent.clone())),
-                expect: Some(named(|write| write.before.clone())),
+                fields: None,
+                expect: Some(expect),
             };
             *verdict.to_mut(side) = TargetPlan { class: Class::Write, change: Some(change), writes, dropped: 0 };
             verdicts.push(verdict);
