@@ -51,9 +51,9 @@ pub fn cell(array: &ArrayRef, field: &Field, row: usize) -> Value {
 
 fn text_value(text: &str, field: &Field) -> Value {
     match field.metadata().get(LOGICAL).map(String::as_str) {
-        Some("json") => Value::Json(text.to_owned()),
+        Some("json") => Value::Json(text.to_owned().into()),
         Some("list") => list_value(text),
-        _ => Value::Text(text.to_owned()),
+        _ => Value::text(text),
     }
 }
 
@@ -61,7 +61,7 @@ fn text_value(text: &str, field: &Field) -> Value {
 pub fn list_value(text: &str) -> Value {
     match serde_json::from_str::<Vec<serde_json::Value>>(text) {
         Ok(items) => Value::List(items.into_iter().map(json_value).collect()),
-        Err(_) => Value::List(vec![Value::Text(text.to_owned())]),
+        Err(_) => Value::List(vec![Value::text(text)]),
     }
 }
 
@@ -75,9 +75,9 @@ pub fn json_value(json: serde_json::Value) -> Value {
             Some(whole) => Value::Int(whole),
             None => Decimal::parse(&number.to_string()).map_or(Value::Null, Value::Decimal),
         },
-        J::String(text) => Value::Text(text),
+        J::String(text) => Value::text(text),
         J::Array(items) => Value::List(items.into_iter().map(json_value).collect()),
-        object => Value::Json(object.to_string()),
+        object => Value::Json(object.to_string().into()),
     }
 }
 

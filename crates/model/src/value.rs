@@ -176,9 +176,11 @@ impl Decimal {
     pub fn normalized(&self) -> Self {
         if let Some(mut short) = self.unscaled().to_i128().filter(|_| self.scale >= 0) {
             let mut scale = self.scale;
-            while scale > 0 && short % 10 == 0 {
-                short /= 10;
-                scale -= 1;
+            // Divisions of 128 bits are slow, and platforms' numbers have many zeros: large steps first.
+            for (digits, unit) in [(16, 10_000_000_000_000_000), (8, 100_000_000), (4, 10_000), (2, 100), (1, 10)] {
+                while scale >= digits && short % unit == 0 {
+                    (short, scale) = (short / unit, scale - digits);
+                }
             }
             return Self::from_i128(short, scale);
         }
@@ -310,6 +312,10 @@ impl serde::de::Visitor<'_> for Digits {
     }
 }
 
+/// The text of a value: short ones stand in the value itself, long ones are shared, so that a copy costs next to nothing. A
+/// first load holds each text of a record half a dozen times: as it was read, as it is sent, as both sides' images.
+pub type Text = smol_str::SmolStr;
+
 /// One cell of one record. NULL, absent and empty text are three things: absent is no entry at all.
 ///
 /// The serde form is for tidegate's own store; what people and scripts see is [`Value::to_json`].
@@ -326,7 +332,7 @@ pub enum Value {
     /// A floating point number, finite in every record that is written.
     Float(f64),
     /// Text, as is.
-    Text(String),
+    Text(Text),
     /// Days since 1970-01-01.
     Date(i32),
     /// Microseconds since midnight.
@@ -338,7 +344,7 @@ pub enum Value {
     /// Bytes.
     Binary(Vec<u8>),
     /// A JSON document: compact, keys sorted, numbers as written.
-    Json(String),
+    Json(Text),
     /// A list of values, in practice of texts.
     List(Vec<Value>),
 }
@@ -358,7 +364,7 @@ impl Value {
         }
     }
     /// Text from anything that holds text.
-    pub fn text(text: impl Into<String>) -> Self {
+    pub fn text(text: impl Into<Text>) -> Self {
         Value::Text(text.into())
     }
     /// The text within, if it is text.
@@ -394,7 +400,7 @@ impl Value {
             Value::Bool(b) => J::Bool(*b),
             Value::Int(i) => J::from(*i),
             Value::Float(x) => serde_json::Number::from_f64(*x).map_or_else(|| J::String(x.to_string()), J::Number),
-            Value::Json(text) => serde_json::from_str(text).unwrap_or_else(|_| J::String(text.clone())),
+            Value::Json(text) => serde_json::from_str(text).unwrap_or_else(|_| J::String(text.to_string())),
             Value::List(items) => J::Array(items.iter().map(Value::to_json).collect()),
             other => J::String(other.to_string()),
         }
@@ -410,7 +416,8 @@ impl fmt::Display for Value {
             Value::Int(i) => write!(f, "{i}"),
             Value::Decimal(d) => write!(f, "{d}"),
             Value::Float(x) => write!(f, "{x}"),
-            Value::Text(text) | Value::Json(text) => f.write_str(text),
+            Value::Text(text) => f.write_str(text),
+            Value::Json(text) => f.write_str(text),
             Value::Date(days) => f.write_str(&crate::time::date_text(*days)),
             Value::Time(us) => f.write_str(&crate::time::time_text(*us)),
             Value::Timestamp(us) => f.write_str(&crate::time::timestamp_text(*us)),

@@ -22,7 +22,9 @@ pub fn parse_as(text: &str, logical: Type) -> Result<Value, FieldReject> {
         Type::Time => time::parse_time(text).ok().map(Value::Time),
         Type::Timestamp => time::parse_timestamp(text).ok().map(Value::Timestamp),
         Type::TimestampTz => time::parse_timestamptz(text).ok().map(Value::TimestampTz),
-        Type::Json => serde_json::from_str::<serde_json::Value>(text).ok().map(|json| Value::Json(json.to_string())),
+        Type::Json => {
+            serde_json::from_str::<serde_json::Value>(text).ok().map(|json| Value::Json(json.to_string().into()))
+        }
         Type::List => Some(tidegate_model::cells::list_value(text)),
         Type::Binary => None,
     };

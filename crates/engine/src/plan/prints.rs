@@ -3,6 +3,7 @@
 //! Numbers hash by value (1 = 1.0 = 1.00), so that an image kept as a value and the same value read back from a
 //! column of another scale agree. A difference in prints only makes the engine look closer; it never decides.
 
+use std::cell::RefCell;
 use std::hash::Hasher;
 
 use arrow_array::cast::AsArray;
@@ -18,6 +19,23 @@ use tidegate_model::value::{Decimal, Value};
 
 /// The print of nothing.
 pub const NO_PRINT: Print = [0; 16];
+
+thread_local! {
+    /// Room for the bytes of one value or row: a first load makes a print of every field of every record.
+    static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+/// More room than this is given back at once.
+const ROOM_MAX: usize = 64 << 10;
+
+/// Hands out empty room.
+fn with_room<T>(work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    ROOM.with_borrow_mut(|room| {
+        let done = work(room);
+        room.clear();
+        room.shrink_to(ROOM_MAX);
+        done
+    })
+}
 
 /// Makes prints with a store's secret key, seeded by the mapping's hash.
 #[derive(Clone)]
@@ -49,18 +67,18 @@ impl Printer {
 
     /// The print of a row of values; agrees with [`Printer::rows`].
     pub fn row<'a>(&self, values: impl Iterator<Item = &'a Value>) -> Print {
-        let mut buffer = Vec::with_capacity(256);
-        for value in values {
-            write_value(value, &mut buffer);
-        }
-        self.hash(self.seed, &buffer)
+        with_room(|room| {
+            values.for_each(|value| write_value(value, room));
+            self.hash(self.seed, room)
+        })
     }
 
     /// The print of one value, the same under every mapping.
     pub fn value(&self, value: &Value) -> Print {
-        let mut buffer = Vec::with_capacity(64);
-        write_value(value, &mut buffer);
-        self.hash(0, &buffer)
+        with_room(|room| {
+            write_value(value, room);
+            self.hash(0, room)
+        })
     }
 
     /// A short print of a text, for remembered keys.

@@ -105,27 +105,20 @@ impl<'a> Looks<'a> {
             if part.is_empty() {
                 return Ok(());
             }
-            let mut looks = Vec::with_capacity(part.len());
-            for found in self.complete(part, &warehouse).await? {
-                match found {
-                    Found::Look(look) => looks.push(*look),
-                    Found::Duplicate(key, copies) => {
-                        let column = &self.ctx.sync.key.warehouse;
-                        let reason = format!("{copies} rows have this key in `{column}`; a key names one record");
-                        let why = FieldReject::record("duplicate_key", reason);
-                        sink.duplicate(key, Target::Platform, why)?;
-                    }
-                }
+            let found = self.complete(part, &warehouse).await?;
+            for (key, copies) in found.duplicates {
+                let column = &self.ctx.sync.key.warehouse;
+                let reason = format!("{copies} rows have this key in `{column}`; a key names one record");
+                sink.duplicate(key, Target::Platform, FieldReject::record("duplicate_key", reason))?;
             }
-            sink.looks(looks)?;
+            sink.looks(found.looks)?;
         }
     }
 
     /// The looks of these records; keys that several rows claim are left out.
     pub async fn complete_looks(&self, pending: Vec<Pending>) -> Result<Vec<Look>> {
         let warehouse = self.warehouse(&pending).await?;
-        let found = self.complete(pending, &warehouse).await?.into_iter();
-        Ok(found.filter_map(|found| if let Found::Look(look) = found { Some(*look) } else { None }).collect())
+        Ok(self.complete(pending, &warehouse).await?.looks)
     }
 
     /// Whether what the stream showed of the warehouse is read by key.
@@ -140,14 +133,14 @@ impl<'a> Looks<'a> {
         read_warehouse(self.ctx, &asked).await
     }
 
-    async fn complete(&self, pending: Vec<Pending>, warehouse: &InWarehouse) -> Result<Vec<Found>> {
+    async fn complete(&self, pending: Vec<Pending>, warehouse: &InWarehouse) -> Result<Found> {
         let records = self.records(&pending).await?;
         let platform = self.platform(&pending, &records).await?;
-        let mut found = Vec::with_capacity(pending.len());
+        let mut found = Found { looks: Vec::with_capacity(pending.len()), duplicates: Vec::new() };
         for (pending, record) in pending.into_iter().zip(records) {
-            found.push(self.one(pending, record, warehouse, &platform)?);
+            self.one(pending, record, warehouse, &platform, &mut found)?;
         }
-        self.rekeyed(&mut found).await?;
+        self.rekeyed(&mut found.looks).await?;
         Ok(found)
     }
 
@@ -201,7 +194,8 @@ impl<'a> Looks<'a> {
         record: Option<LedgerRecord>,
         warehouse: &InWarehouse,
         platform: &ByRef,
-    ) -> Result<Found> {
+        found: &mut Found,
+    ) -> Result<()> {
         let Pending { key, warehouse: in_warehouse, platform: on_platform, unknown: _ } = pending;
         let read = |(row, _): &(SideRow, u64)| Seen::Row(row.clone());
         let told = match &in_warehouse {
@@ -212,7 +206,10 @@ impl<'a> Looks<'a> {
         let in_warehouse = match in_warehouse {
             Some(seen) if !self.looked_up(Some(&seen)) => seen,
             _ => match warehouse.get(&key) {
-                Some((_, copies)) if *copies > 1 => return Ok(Found::Duplicate(key, *copies)),
+                Some((_, copies)) if *copies > 1 => {
+                    found.duplicates.push((key, *copies));
+                    return Ok(());
+                }
                 row => row.map_or(Seen::Absent, read),
             },
         };
@@ -240,7 +237,8 @@ impl<'a> Looks<'a> {
         let rejected = self.ctx.rejected.contains(&key);
         let ahead = self.ahead(told, &warehouse, entry.as_ref(), &detail);
         let look = Look { key, warehouse, platform, unconfirmed, entry, detail, rekeyed, ahead, rejected, choices };
-        Ok(Found::Look(Box::new(look)))
+        found.looks.push(look);
+        Ok(())
     }
 
     /// Whether a row is ahead of what the warehouse's change history has shown: it was found by key alone. Our own creates
@@ -261,12 +259,11 @@ impl<'a> Looks<'a> {
     }
 
     /// A remote id that is linked under another key is the same record with a new key.
-    async fn rekeyed(&self, found: &mut [Found]) -> Result<()> {
+    async fn rekeyed(&self, looks: &mut [Look]) -> Result<()> {
         let mut ids: Vec<RemoteId> = Vec::new();
         let mut at = Vec::new();
-        for (index, found) in found.iter().enumerate() {
-            if let Found::Look(look) = found
-                && let Some(id) = look.platform.row().and_then(|row| row.remote.clone())
+        for (index, look) in looks.iter().enumerate() {
+            if let Some(id) = look.platform.row().and_then(|row| row.remote.clone())
                 && look.entry.as_ref().is_none_or(|entry| entry.remote.as_ref() != Some(&id))
             {
                 ids.push(id);
@@ -278,10 +275,8 @@ impl<'a> Looks<'a> {
         }
         let keys = self.ctx.engine.memory.by_remote(&self.ctx.sync.name, &ids).await?;
         for (index, known) in at.into_iter().zip(keys) {
-            if let (Found::Look(look), Some(known)) = (&mut found[index], known)
-                && known != look.key
-            {
-                look.rekeyed = Some(known);
+            if let Some(known) = known.filter(|known| *known != looks[index].key) {
+                looks[index].rekeyed = Some(known);
             }
         }
         Ok(())
@@ -296,9 +291,11 @@ enum Told {
     Gone,
 }
 
-enum Found {
-    Look(Box<Look>),
-    Duplicate(Key, u64),
+/// What pending records came to.
+struct Found {
+    looks: Vec<Look>,
+    /// Keys that several rows claim, with how many.
+    duplicates: Vec<(Key, u64)>,
 }
 
 /// Rows of the warehouse by key, with how many there are of each.

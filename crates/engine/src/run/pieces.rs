@@ -18,9 +18,12 @@ pub(crate) fn in_pieces<T: Send, R: Send>(
         return Ok(vec![work(records)?]);
     }
     let size = records.len().div_ceil(count);
-    let mut records = records.into_iter();
+    // From the end, so that the first piece is not moved.
+    let mut rest = records;
     let mut given: Vec<(Vec<T>, Option<Result<R>>)> =
-        (0..count).map(|_| (records.by_ref().take(size).collect(), None)).collect();
+        (1..count).rev().map(|at| (rest.split_off((at * size).min(rest.len())), None)).collect();
+    given.push((rest, None));
+    given.reverse();
     let mut pieces: Vec<Piece<'_>> = Vec::with_capacity(count);
     for (part, made) in &mut given {
         pieces.push(Box::new(|| *made = Some(work(std::mem::take(part)))));

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::path::Step as PathStep;
 use super::{Step, Transform, TransformMisfit, numbers, times};
 use crate::config::canonical_json;
-use crate::value::Value;
+use crate::value::{Text, Value};
 
 type Done = Result<Value, TransformMisfit>;
 
@@ -30,16 +30,16 @@ fn plain(transform: &Transform, value: Value, zone: &TimeZone) -> Done {
     match transform {
         Transform::Trim => Ok(texts(value, &|text| match text.trim() {
             same if same.len() == text.len() => text,
-            trimmed => trimmed.to_owned(),
+            trimmed => trimmed.into(),
         })),
-        Transform::Lower => Ok(texts(value, &|text| text.to_lowercase())),
-        Transform::Upper => Ok(texts(value, &|text| text.to_uppercase())),
-        Transform::CollapseSpaces => Ok(texts(value, &|text| collapse_spaces(&text))),
+        Transform::Lower => Ok(texts(value, &|text| text.to_lowercase().into())),
+        Transform::Upper => Ok(texts(value, &|text| text.to_uppercase().into())),
+        Transform::CollapseSpaces => Ok(texts(value, &|text| collapse_spaces(&text).into())),
         Transform::NullIfEmpty => Ok(if value.is_empty() { Value::Null } else { value }),
         Transform::ToText => match value {
             Value::Text(_) => Ok(value),
             Value::Float(x) if !x.is_finite() => Err(numbers::not_finite()),
-            other => Ok(Value::Text(other.to_string())),
+            other => Ok(Value::text(other.to_string())),
         },
         Transform::ToNumber => numbers::to_number(value),
         Transform::ToBoolean => to_boolean(value),
@@ -55,7 +55,7 @@ fn plain(transform: &Transform, value: Value, zone: &TimeZone) -> Done {
         Transform::EpochMillis => times::instant(&value, zone).map(|us| Value::Int(us.div_euclid(1_000))),
         Transform::Split(separator) => split(value, separator),
         Transform::Join(separator) => join(value, separator),
-        Transform::Prefix(prefix) => Ok(Value::Text(format!("{prefix}{}", canonical("prefix", value)?))),
+        Transform::Prefix(prefix) => Ok(Value::text(format!("{prefix}{}", canonical("prefix", value)?))),
         Transform::HashSha256 => {
             let digest = Sha256::digest(value.to_string().as_bytes());
             Ok(Value::Text(digest.iter().map(|byte| format!("{byte:02x}")).collect()))
@@ -71,7 +71,7 @@ pub(super) fn wrong_type(transform: &str, takes: &str, found: &Value) -> Transfo
 }
 
 /// Text and the texts of a list; everything else stays as it is.
-fn texts(value: Value, change: &dyn Fn(String) -> String) -> Value {
+fn texts(value: Value, change: &dyn Fn(Text) -> Text) -> Value {
     match value {
         Value::Text(text) => Value::Text(change(text)),
         Value::List(items) => Value::List(items.into_iter().map(|item| texts(item, change)).collect()),
@@ -82,7 +82,7 @@ fn texts(value: Value, change: &dyn Fn(String) -> String) -> Value {
 /// The canonical text of a single value.
 fn canonical(transform: &str, value: Value) -> Result<String, TransformMisfit> {
     match value {
-        Value::Text(text) => Ok(text),
+        Value::Text(text) => Ok(text.to_string()),
         Value::List(_) | Value::Json(_) | Value::Binary(_) => Err(wrong_type(transform, "a single value", &value)),
         Value::Float(x) if !x.is_finite() => Err(numbers::not_finite()),
         other => Ok(other.to_string()),
@@ -104,12 +104,10 @@ fn collapse_spaces(text: &str) -> String {
     out
 }
 
-fn truncate(mut text: String, most: u32) -> String {
+fn truncate(text: Text, most: u32) -> Text {
     let most = usize::try_from(most).unwrap_or(usize::MAX);
-    if let Some((end, _)) = text.char_indices().nth(most) {
-        text.truncate(end);
-    }
-    text
+    let end = text.char_indices().nth(most).map(|(end, _)| end);
+    end.map_or(text.clone(), |end| text[..end].into())
 }
 
 fn to_boolean(value: Value) -> Done {
@@ -152,7 +150,7 @@ fn join(value: Value, separator: &str) -> Done {
         _ => return Err(wrong_type("join", "a list", &value)),
     };
     let texts: Vec<String> = items.iter().filter(|item| !item.is_null()).map(Value::to_string).collect();
-    Ok(Value::Text(texts.join(separator)))
+    Ok(Value::text(texts.join(separator)))
 }
 
 fn json_path(path: &[PathStep], value: &Value) -> Done {
@@ -174,11 +172,11 @@ fn of_json(json: &Json) -> Value {
         Json::String(text) => Value::text(text.as_str()),
         Json::Number(number) => {
             let text = number.to_string();
-            numbers::parse(&text).unwrap_or(Value::Text(text))
+            numbers::parse(&text).unwrap_or_else(|| Value::text(text))
         }
         Json::Array(items) if items.iter().all(|item| !item.is_array() && !item.is_object()) => {
             Value::List(items.iter().map(of_json).collect())
         }
-        Json::Array(_) | Json::Object(_) => Value::Json(canonical_json(json)),
+        Json::Array(_) | Json::Object(_) => Value::Json(canonical_json(json).into()),
     }
 }

@@ -67,7 +67,7 @@ pub(super) fn truncate_us(value: Value) -> Result<Value, TransformMisfit> {
     let text = match text.find('.') {
         Some(point) => {
             let fraction = text[point + 1..].bytes().take_while(u8::is_ascii_digit).count();
-            format!("{}{}", &text[..point + 1 + fraction.min(6)], &text[point + 1 + fraction..])
+            format!("{}{}", &text[..point + 1 + fraction.min(6)], &text[point + 1 + fraction..]).into()
         }
         None => text,
     };

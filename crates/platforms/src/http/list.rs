@@ -186,13 +186,13 @@ impl List {
 pub(super) fn decode(logical: Type, json: Option<&Json>) -> Value {
     let json = json.unwrap_or(&Json::Null);
     let raw = || match json {
-        Json::String(text) => Value::Text(text.clone()),
+        Json::String(text) => Value::text(text.as_str()),
         other => json_value(other.clone()),
     };
     let exact = |text: &str| Decimal::parse(text);
     match (logical, json) {
         (_, Json::Null) => Value::Null,
-        (Type::Text, Json::Number(number)) => Value::Text(number.to_string()),
+        (Type::Text, Json::Number(number)) => Value::text(number.to_string()),
         (Type::Int64, Json::Number(number)) => {
             let whole = exact(&number.to_string()).and_then(|number| number.rescale(0));
             whole.and_then(|whole| whole.to_string().parse().ok()).map_or_else(raw, Value::Int)
@@ -206,7 +206,7 @@ pub(super) fn decode(logical: Type, json: Option<&Json>) -> Value {
         (Type::Timestamp, Json::String(text)) => time::parse_timestamp(text).map_or_else(|_| raw(), Value::Timestamp),
         (Type::TimestampTz, Json::String(text)) => instant(text).map_or_else(raw, Value::TimestampTz),
         (Type::List, Json::Array(items)) => Value::List(items.iter().map(|item| json_value(item.clone())).collect()),
-        (Type::Json, other) => Value::Json(other.to_string()),
+        (Type::Json, other) => Value::Json(other.to_string().into()),
         _ => raw(),
     }
 }

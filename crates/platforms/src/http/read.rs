@@ -94,8 +94,8 @@ impl Shaper {
 
     fn push(&self, builder: &mut PageBuilder, record: &Json) -> Result<()> {
         let list = list(&self.inner)?;
-        builder.push(&Value::Text(self.id(record)?));
-        builder.push(&text(record.pointer(&list.key)).map_or(Value::Null, Value::Text));
+        builder.push(&Value::text(self.id(record)?));
+        builder.push(&text(record.pointer(&list.key)).map_or(Value::Null, Value::text));
         for (_, logical, at) in &self.columns {
             builder.push(&decode(*logical, record.pointer(at)));
         }

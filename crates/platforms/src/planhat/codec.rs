@@ -153,13 +153,13 @@ pub(super) fn moment(us: i64) -> String {
 /// A value as Planhat shows it. What is not of the field's type is handed out as it is: the page says that it misfits.
 pub(super) fn decode(field: &Field, json: &Json) -> Value {
     let raw = || match json {
-        Json::String(text) => Value::Text(text.clone()),
+        Json::String(text) => Value::text(text.as_str()),
         other => json_value(other.clone()),
     };
     match (field.schema.logical, json) {
         (_, Json::Null) => Value::Null,
-        (Type::Text, Json::Number(number)) => Value::Text(number.to_string()),
-        (Type::Text, Json::Bool(b)) => Value::Text(b.to_string()),
+        (Type::Text, Json::Number(number)) => Value::text(number.to_string()),
+        (Type::Text, Json::Bool(b)) => Value::text(b.to_string()),
         (Type::Bool, Json::Bool(b)) => Value::Bool(*b),
         (Type::Int64, Json::Number(number)) => exact(&number.to_string()).map_or_else(raw, |number| {
             number.rescale(0).and_then(|whole| whole.to_string().parse().ok()).map_or_else(raw, Value::Int)
@@ -177,7 +177,7 @@ pub(super) fn decode(field: &Field, json: &Json) -> Value {
             number.as_i64().and_then(|ms| ms.checked_mul(1_000)).map_or_else(raw, Value::TimestampTz)
         }
         (Type::List, Json::Array(items)) => Value::List(items.iter().map(|item| json_value(item.clone())).collect()),
-        (Type::Json, other) => Value::Json(other.to_string()),
+        (Type::Json, other) => Value::Json(other.to_string().into()),
         _ => raw(),
     }
 }

@@ -209,7 +209,7 @@ impl Past {
         let mut keyless = Vec::new();
         for (_, row) in self.outbox.iter().filter(|(seq, _)| *seq <= through) {
             match row.get("id") {
-                Some(Value::Text(id)) => drop(keyed.insert(id.clone(), row)),
+                Some(Value::Text(id)) => drop(keyed.insert(id.to_string(), row)),
                 _ => keyless.push(row),
             }
         }

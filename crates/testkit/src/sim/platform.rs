@@ -78,7 +78,7 @@ impl SimPlatform {
     pub fn stored(&self, name: &str, value: &Value) -> Value {
         let form = self.field(name).map(|field| field.normal).unwrap_or_default();
         match normalised(value, &form) {
-            Value::Text(text) if self.knobs.collapses => Value::Text(settled(&text)),
+            Value::Text(text) if self.knobs.collapses => Value::text(settled(&text)),
             value => value,
         }
     }

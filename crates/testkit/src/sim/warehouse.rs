@@ -157,7 +157,7 @@ impl SimWarehouse {
             Some(Value::Text(id)) => {
                 let mut row = row.clone();
                 row.remove(ROW);
-                Some((id.clone(), row))
+                Some((id.to_string(), row))
             }
             _ => None,
         };

@@ -126,7 +126,7 @@ pub async fn every_type_comes_back_at_its_limits(lab: &dyn Lab) {
     for (row, want) in got.rows.iter().zip(limits(lab)) {
         for ((value, want), (name, _)) in row.iter().zip(&want).zip(types(lab)) {
             let want = match want {
-                Value::Json(json) => Value::Json(lab.document(json)),
+                Value::Json(json) => Value::Json(lab.document(json).into()),
                 want => want.clone(),
             };
             assert_eq!(value, &want, "column {name} of row {}", row[0]);

@@ -65,7 +65,7 @@ fn row(k: i64, mark: &str) -> Vec<Value> {
         Value::Timestamp(253_402_300_799_999_999),
         Value::TimestampTz(-1),
         Value::Binary(vec![0, 255, u8::try_from(k % 256).unwrap()]),
-        Value::Json(format!("{{\"a\":[{k},null,\"\\\"\"]}}")),
+        Value::Json(format!("{{\"a\":[{k},null,\"\\\"\"]}}").into()),
     ]
 }
 

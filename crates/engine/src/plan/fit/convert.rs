@@ -52,7 +52,7 @@ pub(super) fn convert(value: &Value, to: Type, reading: &Reading) -> Result<Valu
         },
         Type::Json => match value {
             Value::Json(text) => Ok(Value::Json(text.clone())),
-            Value::List(_) => Ok(Value::Json(value.to_string())),
+            Value::List(_) => Ok(Value::Json(value.to_string().into())),
             other => Err(wrong(other, to)),
         },
         Type::List => to_list(value, reading),
@@ -75,16 +75,16 @@ fn to_text(value: &Value, reading: &Reading) -> Result<Value, Broken> {
             };
             if !items.is_empty() && items.iter().all(plain) {
                 let texts: Vec<String> = items.iter().map(Value::to_string).collect();
-                return Ok(Value::Text(texts.join(",")));
+                return Ok(Value::text(texts.join(",")));
             }
-            Ok(Value::Text(value.to_string()))
+            Ok(Value::text(value.to_string()))
         }
         Value::Date(_) | Value::Timestamp(_) | Value::TimestampTz(_) if reading.format.is_some() => {
             formatted(value, reading)
         }
         Value::Float(number) if !number.is_finite() => Err(Broken::new("not_finite", "is not a finite number")),
         Value::Binary(_) if reading.hint != Some(As::Text) => Err(wrong(value, Type::Text)),
-        other if reading.to_text => Ok(Value::Text(other.to_string())),
+        other if reading.to_text => Ok(Value::text(other.to_string())),
         other => Err(Broken::new(
             "wrong_type",
             format!("is {} where text is needed; use `as: text` or `transform: [to_text]`", other.type_name()),
@@ -104,7 +104,7 @@ fn formatted(value: &Value, reading: &Reading) -> Result<Value, Broken> {
         }
         _ => return Err(wrong(value, Type::Text)),
     };
-    text.map(Value::Text).map_err(|_| Broken::new("wrong_type", "cannot be written in the mapping's `format`"))
+    text.map(Value::text).map_err(|_| Broken::new("wrong_type", "cannot be written in the mapping's `format`"))
 }
 
 fn to_bool(value: &Value, reading: &Reading) -> Result<Value, Broken> {

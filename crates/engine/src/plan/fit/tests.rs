@@ -168,7 +168,7 @@ fn any_value() -> impl Strategy<Value = Value> {
         (-60_000_000_000_000_000i64..200_000_000_000_000_000).prop_map(Value::Timestamp),
         (-60_000_000_000_000_000i64..200_000_000_000_000_000).prop_map(Value::TimestampTz),
         any::<bool>().prop_map(Value::Bool),
-        "[a-z0-9:. -]{0,12}".prop_map(Value::Text),
+        "[a-z0-9:. -]{0,12}".prop_map(Value::text),
     ]
 }
 

@@ -19,8 +19,8 @@ pub fn normal(value: &Value, form: &NormalForm, logical: Type) -> Value {
             Value::List(items) => list(&items, form),
             other => other,
         },
-        Value::Json(json) => Value::Json(canonical(json)),
-        Value::List(_) if logical == Type::Json => Value::Json(canonical(&value.to_string())),
+        Value::Json(json) => Value::Json(canonical(json).into()),
+        Value::List(_) if logical == Type::Json => Value::Json(canonical(&value.to_string()).into()),
         Value::List(items) => list(items, form),
     }
 }
@@ -33,7 +33,7 @@ pub(super) fn same(a: &Value, b: &Value, form: &NormalForm, logical: Type) -> bo
 fn number(value: &Value, form: &NormalForm) -> Value {
     let Some(number) = number_of(value) else {
         // NaN and the infinities: as their names, so that each equals itself.
-        return Value::Text(value.to_string());
+        return Value::text(value.to_string());
     };
     let number = form.scale.map_or(number, |scale| rounded(number, scale)).normalized();
     match number.unscaled().to_i128().and_then(|whole| i64::try_from(whole).ok()) {
@@ -69,9 +69,9 @@ fn text(text: &str, form: &NormalForm) -> Value {
         return Value::Null;
     }
     Value::Text(match form.case {
-        None => text.to_owned(),
-        Some(Case::Lower) => text.to_lowercase(),
-        Some(Case::Upper) => text.to_uppercase(),
+        None => text.into(),
+        Some(Case::Lower) => text.to_lowercase().into(),
+        Some(Case::Upper) => text.to_uppercase().into(),
     })
 }
 
