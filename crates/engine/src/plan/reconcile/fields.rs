@@ -134,9 +134,9 @@ pub fn push(
         id: field.id,
         name: field.name.clone(),
         target_name,
-        source: (!identical(source, &sent)).then(|| source.clone()),
+        source: (!identical(source, &sent)).then(|| Box::new(source.clone())),
         sent,
-        before,
+        before: before.map(Box::new),
         streak,
     });
 }

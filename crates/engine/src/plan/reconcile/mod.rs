@@ -142,11 +142,11 @@ pub struct FieldWrite {
     /// The name under which the target knows it.
     pub target_name: FieldName,
     /// The source side's value, in its own form; `None` if it is sent as it is.
-    pub source: Option<Value>,
+    pub source: Option<Box<Value>>,
     /// The value that is sent, in the target's form.
     pub sent: Value,
     /// What stood at the target, if known.
-    pub before: Option<Value>,
+    pub before: Option<Box<Value>>,
     /// In how many runs in a row this same value has been sent, this one included.
     pub streak: u8,
 }
@@ -154,7 +154,7 @@ pub struct FieldWrite {
 impl FieldWrite {
     /// The source side's value, in its own form.
     pub fn source(&self) -> &Value {
-        self.source.as_ref().unwrap_or(&self.sent)
+        self.source.as_deref().unwrap_or(&self.sent)
     }
 }
 

@@ -298,7 +298,7 @@ impl State<'_> {
         let told = stored.and_then(|fields| fields.get(&write.target_name));
         // A platform that answers a clear with the old value has not taken it. That is no image: the next read has to find
         // it different from what was sent.
-        let ignored = |told: &&Value| write.sent.is_null() && !told.is_null() && write.before.as_ref() == Some(*told);
+        let ignored = |told: &&Value| write.sent.is_null() && !told.is_null() && write.before.as_deref() == Some(*told);
         let told = told.filter(|told| !ignored(told));
         if told.is_some_and(|told| !told.is_null() && *told != write.sent && told.to_string() != write.sent.to_string())
         {
@@ -318,7 +318,7 @@ impl State<'_> {
             images.set(to, Image::of(told.unwrap_or(&write.sent), kind, printer));
             *images.sent_mut(to) = Some(Box::new(Sent {
                 value: write.sent.clone(),
-                before: write.before.clone(),
+                before: write.before.as_deref().cloned(),
                 at: self.rules.now,
                 streak: write.streak,
                 // An answer is not a read: only a read shows that reads have caught up.
@@ -336,7 +336,7 @@ impl State<'_> {
         let named = |write: &FieldWrite, value: &Value| (write.target_name.clone(), value.clone());
         let before: Fields = match change.action {
             Action::Delete => change.expect.clone().unwrap_or_default(),
-            _ => written().filter_map(|write| Some(named(write, write.before.as_ref()?))).collect(),
+            _ => written().filter_map(|write| Some(named(write, write.before.as_deref()?))).collect(),
         };
         self.out.history.push(HistoryEntry {
             key: self.verdict.key.clone(),

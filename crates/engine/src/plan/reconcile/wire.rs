@@ -54,9 +54,9 @@ struct PackedWrite {
     /// `None`: the same as `name`.
     target_name: Option<u32>,
     /// `None`: the same as `sent`.
-    source: Option<Value>,
+    source: Option<Box<Value>>,
     sent: Value,
-    before: Option<Value>,
+    before: Option<Box<Value>>,
     streak: u8,
 }
 

@@ -175,9 +175,9 @@ fn write(ctx: &Ctx, look: &Look, to: Target, name: &str, value: &Value, entry: &
         id: field.id,
         name: field.name.clone(),
         target_name: name.into(),
-        source: Some(source),
+        source: Some(Box::new(source)),
         sent: value.clone(),
-        before: entry.after.get(name).cloned(),
+        before: entry.after.get(name).cloned().map(Box::new),
         streak: 0,
     })
 }

@@ -208,7 +208,7 @@ async fn mends(ctx: &Ctx, drift: &[Drift]) -> Result<Vec<Verdict>> {
                 ..reconcile(&rules, &look)
             };
             let expect =
-                writes.iter().filter_map(|write| Some((write.target_name.clone(), write.before.clone()?))).collect();
+                writes.iter().filter_map(|write| Some((write.target_name.clone(), write.before.as_deref().cloned()?))).collect();
             let change = Asked {
                 remote: if side == Target::Platform { verdict.remote.clone() } else { own_name(&look, side) },
                 action: Action::Update,
@@ -234,9 +234,9 @@ fn mend(ctx: &Ctx, look: &Look, side: Target, drift: &Drift) -> Option<FieldWrit
         id: field.id,
         name: field.name.clone(),
         target_name,
-        source: Some(source),
+        source: Some(Box::new(source)),
         sent: drift.expected.clone()?,
-        before: drift.found.clone(),
+        before: drift.found.clone().map(Box::new),
         streak: 0,
     })
 }
