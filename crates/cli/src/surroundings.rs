@@ -1,7 +1,7 @@
 //! What the engine is handed: the real clock, ids, randomness, sleep and scratch files.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use rand::SeedableRng as _;
@@ -77,7 +77,9 @@ impl Env for World {
     }
 
     fn hands(&self) -> usize {
-        std::thread::available_parallelism().map_or(1, |cores| cores.get().min(HANDS_MAX))
+        // Asked once: the system reads files to tell.
+        static HANDS: OnceLock<usize> = OnceLock::new();
+        *HANDS.get_or_init(|| std::thread::available_parallelism().map_or(1, |cores| cores.get().min(HANDS_MAX)))
     }
 
     fn together(&self, pieces: &mut [Piece<'_>]) {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use arrow_buffer::i256;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smol_str::ToSmolStr as _;
 
 /// The logical types that a field of a record can have (semantics.md §2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -253,14 +254,38 @@ impl fmt::Display for Decimal {
         let short = self.unscaled().to_i128().filter(|short| short.unsigned_abs() <= u128::from(u64::MAX));
         match (short, u32::try_from(self.scale)) {
             (Some(short), Ok(scale)) if scale > 0 && scale < u64::MAX.ilog10() => {
-                let sign = if short < 0 { "-" } else { "" };
-                let digits = u64::try_from(short.unsigned_abs()).unwrap_or(u64::MAX);
-                let unit = 10_u64.pow(scale);
-                write!(f, "{sign}{}.{:0>width$}", digits / unit, digits % unit, width = scale as usize)
+                f.write_str(&pointed(u64::try_from(short.unsigned_abs()).unwrap_or(u64::MAX), scale, short < 0))
             }
             _ => self.long(f),
         }
     }
+}
+
+/// The text of a number with digits after its point: at most 20 digits, and fewer than that after the point. The machinery
+/// for formats takes several times as long, and a first load writes each number half a dozen times.
+fn pointed(digits: u64, scale: u32, negative: bool) -> Text {
+    let mut text = [b'0'; 24];
+    let (mut at, mut rest) = (text.len(), digits);
+    let mut put = |byte: u8| {
+        at -= 1;
+        text[at] = byte;
+        at
+    };
+    let digit = |rest: u64| b'0' + u8::try_from(rest % 10).unwrap_or(0);
+    for _ in 0..scale {
+        put(digit(rest));
+        rest /= 10;
+    }
+    put(b'.');
+    let mut start = put(digit(rest));
+    while rest >= 10 {
+        rest /= 10;
+        start = put(digit(rest));
+    }
+    if negative {
+        start = put(b'-');
+    }
+    String::from_utf8_lossy(&text[start..]).into()
 }
 
 impl Decimal {
@@ -287,7 +312,7 @@ impl Decimal {
 
 impl Serialize for Decimal {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&self.to_smolstr())
     }
 }
 

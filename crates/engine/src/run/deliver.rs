@@ -84,20 +84,31 @@ impl<'a> Delivery<'a> {
 
     /// Sends a batch, and settles the one before it meanwhile.
     pub async fn next(&mut self, batch: Batch) -> Result<()> {
-        let intended = self.asking.intend(batch).await?;
-        self.next_intended(intended).await
+        self.go_on(Next::Batch(batch)).await
     }
 
     /// The same for a batch whose intents are committed.
     pub async fn next_intended(&mut self, intended: Intended) -> Result<()> {
-        let before = self.waiting.take();
+        self.go_on(Next::Intended(intended)).await
+    }
+
+    async fn go_on(&mut self, next: Next) -> Result<()> {
+        let (before, asking, settling) = (self.waiting.take(), &mut self.asking, &mut self.settling);
+        let asked = async {
+            let intended = match next {
+                Next::Batch(batch) => asking.intend(batch).await?,
+                Next::Intended(intended) => intended,
+            };
+            asking.ask(intended).await
+        };
+        // Begun while the intents are being committed: what is settled is not held any longer than it has to be.
         let settled = async {
             match before {
-                Some(heard) => self.settling.settle(heard, false).await,
+                Some(heard) => settling.settle(heard, false).await,
                 None => Ok(Vec::new()),
             }
         };
-        let (heard, missed) = join(self.asking.ask(intended), settled).await;
+        let (heard, missed) = join(asked, settled).await;
         let (missed, mut heard) = (missed?, heard?);
         self.note(&mut heard).await?;
         self.waiting = Some(heard);
@@ -212,6 +223,12 @@ impl<'a> Delivery<'a> {
         let rules = self.ctx.rules();
         Ok(looks.iter().map(|look| reconcile(&rules, look)).collect())
     }
+}
+
+/// What is sent next.
+enum Next {
+    Batch(Batch),
+    Intended(Intended),
 }
 
 /// The error of a run that guards stopped.

@@ -26,6 +26,8 @@ pub(crate) struct Sink<'a> {
     /// The names that the verdicts in scratch refer to.
     names: Names,
     buffer: Vec<u8>,
+    /// Room for the packed verdicts of a batch.
+    batch_bytes: usize,
     /// Verdicts in scratch.
     pub verdicts: u64,
     /// Counts of records that need nothing.
@@ -69,6 +71,7 @@ impl<'a> Sink<'a> {
             scratch,
             names,
             buffer: Vec::new(),
+            batch_bytes: 0,
             verdicts: 0,
             books,
             planned,
@@ -164,7 +167,8 @@ impl<'a> Sink<'a> {
 
     /// The next spooled verdicts, at most so many, as they are journalled; none at the end.
     pub fn next_batch(&mut self, size: usize) -> Result<Option<Batch>> {
-        let mut packed = Vec::new();
+        // Batches are of about the same size.
+        let mut packed = Vec::with_capacity(self.batch_bytes);
         let mut ends = Vec::with_capacity(size.min(usize::try_from(self.verdicts).unwrap_or(size)));
         while ends.len() < size && self.scratch.next(&mut self.buffer)? {
             packed.extend_from_slice(&self.buffer);
@@ -173,6 +177,7 @@ impl<'a> Sink<'a> {
         if ends.is_empty() {
             return Ok(None);
         }
+        self.batch_bytes = packed.len() + packed.len() / 16;
         let starts = std::iter::once(0).chain(ends.iter().copied());
         let spans: Vec<(usize, usize)> = starts.zip(ends.iter().copied()).collect();
         let (packed_in, names) = (&packed, &self.names);

@@ -124,7 +124,11 @@ pub fn push(
     before: Option<Value>,
     plan: &mut Plan,
 ) {
-    let Some(target_name) = target_name(field, to) else { return };
+    let renamed = match (to, &field.column) {
+        (Target::Platform, _) => None,
+        (Target::Warehouse, None) => return,
+        (Target::Warehouse, Some(column)) => (*column != field.name).then(|| column.clone()),
+    };
     let last = look.detail.field(field.id).and_then(|images| images.sent(to));
     let streak = match last {
         Some(last) if last.streak > 0 && same(field, to, &last.value, &sent) => last.streak.saturating_add(1),
@@ -133,7 +137,7 @@ pub fn push(
     plan.writes.push(FieldWrite {
         id: field.id,
         name: field.name.clone(),
-        target_name,
+        renamed,
         source: (!identical(source, &sent)).then(|| Box::new(source.clone())),
         sent,
         before: before.map(Box::new),

@@ -139,8 +139,8 @@ pub struct FieldWrite {
     pub id: u64,
     /// Its platform name.
     pub name: FieldName,
-    /// The name under which the target knows it.
-    pub target_name: FieldName,
+    /// The name under which the target knows it, where that is another.
+    pub renamed: Option<FieldName>,
     /// The source side's value, in its own form; `None` if it is sent as it is.
     pub source: Option<Box<Value>>,
     /// The value that is sent, in the target's form.
@@ -152,6 +152,10 @@ pub struct FieldWrite {
 }
 
 impl FieldWrite {
+    /// The name under which the target knows it.
+    pub fn target_name(&self) -> &FieldName {
+        self.renamed.as_ref().unwrap_or(&self.name)
+    }
     /// The source side's value, in its own form.
     pub fn source(&self) -> &Value {
         self.source.as_deref().unwrap_or(&self.sent)
@@ -200,7 +204,8 @@ impl TargetPlan {
                 let writes = self.writes.iter_mut();
                 // A new record starts empty: clearing its fields says nothing.
                 let said = writes.filter(|write| action != Action::Create || !write.sent.is_null());
-                said.map(|write| (write.target_name.clone(), std::mem::replace(&mut write.sent, Value::Null))).collect()
+                said.map(|write| (write.target_name().clone(), std::mem::replace(&mut write.sent, Value::Null)))
+                    .collect()
             }
         };
         let (remote, expect) = (asked.remote.take(), asked.expect.take());
@@ -216,7 +221,7 @@ impl TargetPlan {
         }
         let mut writes = self.writes.iter_mut();
         for (name, value) in change.fields {
-            if let Some(write) = writes.find(|write| write.target_name == name) {
+            if let Some(write) = writes.find(|write| *write.target_name() == name) {
                 write.sent = value;
             }
         }

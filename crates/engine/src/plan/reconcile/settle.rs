@@ -169,7 +169,7 @@ impl State<'_> {
     fn reject(&mut self, to: Target, plan: &TargetPlan, why: FieldReject) {
         let field = why.field.as_deref();
         let hidden = field.is_some_and(|name| self.rules.sync.redact.iter().any(|redacted| redacted == name));
-        let write = plan.writes.iter().find(|write| Some(&*write.target_name) == field);
+        let write = plan.writes.iter().find(|write| Some(&**write.target_name()) == field);
         let value = write.filter(|_| !hidden).map(|write| write.sent.clone());
         self.out.rejects.push(Reject { key: Some(self.verdict.key.clone()), to, why, value });
         self.verdict.open = true;
@@ -208,7 +208,7 @@ impl State<'_> {
         let Some(now) = now else { return change.action == Action::Delete };
         let shows = |write: &FieldWrite| {
             let field = self.rules.mapping.fields.iter().find(|field| field.id == write.id);
-            let shown = now.get(&write.target_name);
+            let shown = now.get(write.target_name());
             matches!((field, shown), (Some(field), Some(shown)) if same(field, to, shown, &write.sent))
         };
         change.action != Action::Delete && !plan.writes.is_empty() && plan.writes.iter().all(shows)
@@ -264,7 +264,7 @@ impl State<'_> {
         self.verdict.detail.set_wrote(to, self.rules.now);
         self.verdict.detail.reserve(plan.writes.len());
         let again = created && self.verdict.detail.images().next().is_some();
-        let taken = |write: &&FieldWrite| dropped.iter().all(|name| **name != *write.target_name);
+        let taken = |write: &&FieldWrite| dropped.iter().all(|name| **name != **write.target_name());
         for write in plan.writes.iter().filter(taken) {
             self.field(to, write, stored, counts);
         }
@@ -295,7 +295,7 @@ impl State<'_> {
 
     fn field(&mut self, to: Target, write: &FieldWrite, stored: Option<&Fields>, counts: &mut Counts) {
         let (kind, printer) = (self.rules.sync.ledger, self.rules.printer);
-        let told = stored.and_then(|fields| fields.get(&write.target_name));
+        let told = stored.and_then(|fields| fields.get(write.target_name()));
         // A platform that answers a clear with the old value has not taken it. That is no image: the next read has to find
         // it different from what was sent.
         let ignored = |told: &&Value| write.sent.is_null() && !told.is_null() && write.before.as_deref() == Some(*told);
@@ -332,8 +332,8 @@ impl State<'_> {
             return;
         }
         let Some(change) = &plan.change else { return };
-        let written = || plan.writes.iter().filter(|write| dropped.iter().all(|name| **name != *write.target_name));
-        let named = |write: &FieldWrite, value: &Value| (write.target_name.clone(), value.clone());
+        let written = || plan.writes.iter().filter(|write| dropped.iter().all(|name| **name != **write.target_name()));
+        let named = |write: &FieldWrite, value: &Value| (write.target_name().clone(), value.clone());
         let before: Fields = match change.action {
             Action::Delete => change.expect.clone().unwrap_or_default(),
             _ => written().filter_map(|write| Some(named(write, write.before.as_deref()?))).collect(),

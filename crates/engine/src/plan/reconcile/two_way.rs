@@ -196,7 +196,7 @@ fn finish(rules: &Rules<'_>, look: &Look, to: Target, plan: Plan, target: &SideR
     let expect: Fields = plan
         .writes
         .iter()
-        .filter_map(|write| Some((write.target_name.clone(), all.get(&write.target_name)?.clone())))
+        .filter_map(|write| Some((write.target_name().clone(), all.get(write.target_name())?.clone())))
         .collect();
     plan.finish(rules, look, to, Action::Update, Some(expect), verdict);
 }

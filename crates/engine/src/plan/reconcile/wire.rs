@@ -52,7 +52,7 @@ struct PackedWrite {
     id: u64,
     name: u32,
     /// `None`: the same as `name`.
-    target_name: Option<u32>,
+    renamed: Option<u32>,
     /// `None`: the same as `sent`.
     source: Option<Box<Value>>,
     sent: Value,
@@ -114,8 +114,8 @@ fn pack_plan(plan: &TargetPlan, names: &mut Names, into: &mut Vec<u8>) -> Result
     put(&plan.writes.len(), into)?;
     for write in &plan.writes {
         let name = names.number(&write.name);
-        let target_name = (write.target_name != write.name).then(|| names.number(&write.target_name));
-        put(&(write.id, name, target_name, &write.source, &write.sent, &write.before, write.streak), into)?;
+        let renamed = write.renamed.as_ref().map(|renamed| names.number(renamed));
+        put(&(write.id, name, renamed, &write.source, &write.sent, &write.before, write.streak), into)?;
     }
     put(&plan.dropped, into)
 }
@@ -184,11 +184,10 @@ fn unpack_plan(bytes: &mut &[u8], names: &Names) -> Result<TargetPlan> {
     let mut writes = Vec::with_capacity(count.min(bytes.len()));
     for _ in 0..count {
         let write = take::<PackedWrite>(bytes)?;
-        let name = names.name(write.name)?;
         writes.push(FieldWrite {
             id: write.id,
-            target_name: write.target_name.map_or_else(|| Ok(name.clone()), |number| names.name(number))?,
-            name,
+            name: names.name(write.name)?,
+            renamed: write.renamed.map(|number| names.name(number)).transpose()?,
             source: write.source,
             sent: write.sent,
             before: write.before,

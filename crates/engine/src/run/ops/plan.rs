@@ -181,7 +181,12 @@ pub(crate) fn changes(ctx: &Ctx, verdict: &Verdict) -> Vec<PlannedChange> {
         let hidden = |name: &str| ctx.sync.redact.iter().any(|field| field == name);
         let fields = plan.writes.iter().map(|write| FieldChange {
             field: write.name.to_string(),
-            from: write.before.as_deref().cloned().filter(|_| !hidden(&write.name)).or_else(|| image(ctx, verdict, side, write.id)),
+            from: write
+                .before
+                .as_deref()
+                .cloned()
+                .filter(|_| !hidden(&write.name))
+                .or_else(|| image(ctx, verdict, side, write.id)),
             to: Some(write.sent.clone()).filter(|_| !hidden(&write.name)),
         });
         let key = verdict.key.to_string();

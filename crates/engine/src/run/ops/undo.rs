@@ -174,7 +174,7 @@ fn write(ctx: &Ctx, look: &Look, to: Target, name: &str, value: &Value, entry: &
     Some(FieldWrite {
         id: field.id,
         name: field.name.clone(),
-        target_name: name.into(),
+        renamed: (*field.name != *name).then(|| name.into()),
         source: Some(Box::new(source)),
         sent: value.clone(),
         before: entry.after.get(name).cloned().map(Box::new),

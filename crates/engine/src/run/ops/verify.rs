@@ -207,8 +207,10 @@ async fn mends(ctx: &Ctx, drift: &[Drift]) -> Result<Vec<Verdict>> {
                 detail: Detail::clone(&look.detail),
                 ..reconcile(&rules, &look)
             };
-            let expect =
-                writes.iter().filter_map(|write| Some((write.target_name.clone(), write.before.as_deref().cloned()?))).collect();
+            let expect = writes
+                .iter()
+                .filter_map(|write| Some((write.target_name().clone(), write.before.as_deref().cloned()?)))
+                .collect();
             let change = Asked {
                 remote: if side == Target::Platform { verdict.remote.clone() } else { own_name(&look, side) },
                 action: Action::Update,
@@ -225,15 +227,15 @@ async fn mends(ctx: &Ctx, drift: &[Drift]) -> Result<Vec<Verdict>> {
 fn mend(ctx: &Ctx, look: &Look, side: Target, drift: &Drift) -> Option<FieldWrite> {
     let at = ctx.mapping.fields.iter().position(|field| Some(&*field.name) == drift.field.as_deref())?;
     let field = &ctx.mapping.fields[at];
-    let target_name = match side {
-        Target::Platform => field.name.clone(),
-        Target::Warehouse => field.column.clone()?,
+    let renamed = match side {
+        Target::Platform => None,
+        Target::Warehouse => Some(field.column.clone()?).filter(|column| *column != field.name),
     };
     let source = look.side(side.other()).row().map_or(Value::Null, |row| row.values[at].clone());
     Some(FieldWrite {
         id: field.id,
         name: field.name.clone(),
-        target_name,
+        renamed,
         source: Some(Box::new(source)),
         sent: drift.expected.clone()?,
         before: drift.found.clone().map(Box::new),
