@@ -64,8 +64,8 @@ fn record(kind: &str, n: usize, fields: usize) -> Value {
             }
         }
         "batch" => {
-            let attributes: Map<String, Value> =
-                columns(n, fields).map(|(name, _, value)| named(name, value)).collect();
+            let attributes = columns(n, fields).map(|(name, _, value)| as_batch_writes(name, value));
+            let attributes: Map<String, Value> = attributes.collect();
             return json!({ "identifiers": { "custom_id": key }, "attributes": attributes });
         }
         _ => record.extend(columns(n, fields).map(|(name, _, value)| (name.to_owned(), value))),
@@ -73,13 +73,13 @@ fn record(kind: &str, n: usize, fields: usize) -> Value {
     Value::Object(record)
 }
 
-/// Batch types dates by their name.
-fn named(name: &str, value: Value) -> (String, Value) {
-    let named = match name {
-        "since" | "seen" => format!("date({name})"),
-        _ => name.to_owned(),
-    };
-    (named, value)
+/// Batch types dates by their name, and its times have no fractions.
+fn as_batch_writes(name: &str, value: Value) -> (String, Value) {
+    match (name, &value) {
+        ("since", _) => (format!("date({name})"), value),
+        ("seen", Value::String(text)) => (format!("date({name})"), json!(text.replace(".000Z", "Z"))),
+        _ => (name.to_owned(), value),
+    }
 }
 
 async fn post(kind: &str, records: usize, fields: usize, url: &str) {
