@@ -4,6 +4,7 @@
 pub mod cells;
 pub mod change;
 pub mod config;
+mod decimal;
 pub mod error;
 pub mod failpoint;
 pub mod finding;
