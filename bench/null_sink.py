@@ -94,6 +94,7 @@ def compare(kind, fields, tidegate, poster, url, folder):
     """Prints what the rounds came to; whether it is over the budget."""
     records = ROWS[kind]
     project(folder, kind, url, records, fields)
+    received(url)
     measured(poster, "post", kind, str(records), str(fields), url)
     alone = received(url)
     first_load(tidegate, folder, records)

@@ -29,7 +29,10 @@ fn calls(kind: &str) -> (&'static str, &'static str, usize) {
 static RECEIVED: AtomicUsize = AtomicUsize::new(0);
 
 /// A column of a company after its key, as `bench/null_sink.py` makes it; whether Planhat has the field of its own.
-fn column(at: usize, n: usize, millis: &str) -> (&'static str, bool, Value) {
+fn column(at: usize, n: usize, kind: &str) -> (&'static str, bool, Value) {
+    // Planhat's times have milliseconds, and Batch's days are times.
+    let millis = if kind == "planhat" { ".000" } else { "" };
+    let midnight = if kind == "batch" { "T00:00:00Z" } else { "" };
     match at {
         0 => ("name", true, json!(format!("Company number {n}"))),
         1 => ("phase", true, json!(if n.is_multiple_of(3) { "Trial" } else { "Live" })),
@@ -38,16 +41,15 @@ fn column(at: usize, n: usize, millis: &str) -> (&'static str, bool, Value) {
         4 => ("arr", false, json!((n % 99_991) as f64 + 0.25)),
         5 => ("seats", false, json!(n % 500)),
         6 => ("health", false, json!(n % 100)),
-        7 => ("since", false, json!(format!("20{:02}-0{}-1{}", n % 24 + 1, n % 9 + 1, n % 9))),
+        7 => ("since", false, json!(format!("20{:02}-0{}-1{}{midnight}", n % 24 + 1, n % 9 + 1, n % 9))),
         8 => ("seen", false, json!(format!("2024-01-0{}T10:00:0{}{millis}Z", n % 9 + 1, n % 10))),
         _ => ("active", false, json!(n % 2 == 1)),
     }
 }
 
-/// The first so many columns. Batch's times have no fractions.
+/// The first so many columns.
 fn columns(kind: &str, n: usize, fields: usize) -> impl Iterator<Item = (&'static str, bool, Value)> {
-    let millis = if kind == "batch" { "" } else { ".000" };
-    (0..fields).map(move |at| column(at, n, millis))
+    (0..fields).map(move |at| column(at, n, kind))
 }
 
 fn record(kind: &str, n: usize, fields: usize) -> Value {
