@@ -51,7 +51,7 @@ pub fn cell(array: &ArrayRef, field: &Field, row: usize) -> Value {
 
 fn text_value(text: &str, field: &Field) -> Value {
     match field.metadata().get(LOGICAL).map(String::as_str) {
-        Some("json") => Value::Json(text.to_owned().into()),
+        Some("json") => Value::Json(text.into()),
         Some("list") => list_value(text),
         _ => Value::text(text),
     }

@@ -34,7 +34,7 @@ impl Test {
             Type::Int64 | Type::Decimal { .. } | Type::Float64 => Decimal::parse(text).map(Value::Decimal),
             Type::Date => time::parse_date(text).ok().map(Value::Date),
             Type::Timestamp | Type::TimestampTz => instant(text).map(Value::TimestampTz),
-            _ => Some(Value::text(text.to_owned())),
+            _ => Some(Value::text(text)),
         };
         let value = value.ok_or_else(|| {
             Error::config(format!("`where`: {name} cannot be compared with this value"))

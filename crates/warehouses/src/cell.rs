@@ -63,13 +63,13 @@ impl<'a> Cell<'a> {
             Cell::Int(i) => Value::Int(i),
             Cell::Decimal(d) => Value::Decimal(d),
             Cell::Float(x) => Value::Float(x),
-            Cell::Text(text) => Value::text(text.into_owned()),
+            Cell::Text(text) => Value::text(text),
             Cell::Date(days) => Value::Date(days),
             Cell::Time(us) => Value::Time(us),
             Cell::Timestamp(us) => Value::Timestamp(us),
             Cell::TimestampTz(us) => Value::TimestampTz(us),
             Cell::Binary(bytes) => Value::Binary(bytes.into_owned()),
-            Cell::Json(text) => Value::Json(text.into_owned().into()),
+            Cell::Json(text) => Value::Json(text.into()),
             Cell::List(text) => list_value(&text),
         }
     }

@@ -49,26 +49,20 @@ impl Heard {
     /// The verdicts of which a side is asked: not those for the warehouse of which the platform's part was missed.
     fn asked(&mut self, to: Target) -> impl Iterator<Item = &mut Verdict> {
         let mut told = self.answers.platform.as_deref().unwrap_or_default().iter();
-        self.verdicts.iter_mut().filter(move |verdict| {
-            let on_platform = to == Target::Warehouse && verdict.to_platform.change.is_some();
-            let missed = on_platform && matches!(told.next(), Some(Outcome::Missed { .. }));
-            !missed && verdict.to(to).change.is_some()
-        })
+        self.verdicts.iter_mut().filter(move |verdict| is_asked(verdict, to, &mut told))
     }
 
     /// What the answers count for the reject guard: what was sent and what of it refused, less what was refused before
     /// and is again.
     pub fn fresh(&self, judged: &Judged) -> Judgement {
         let platform = self.answers.platform.as_deref().unwrap_or_default();
-        let to_platform = self.verdicts.iter().filter(|verdict| verdict.to_platform.change.is_some());
         let warehouse = self.answers.warehouse.as_deref().unwrap_or_default();
-        let mut told = platform.iter();
-        let to_warehouse = self.verdicts.iter().filter(|verdict| {
-            let missed = verdict.to_platform.change.is_some() && matches!(told.next(), Some(Outcome::Missed { .. }));
-            !missed && verdict.to_warehouse.change.is_some()
-        });
+        let asked = |to: Target| {
+            let mut told = platform.iter();
+            self.verdicts.iter().filter(move |verdict| is_asked(verdict, to, &mut told))
+        };
         let mut counts = Judgement::default();
-        for (verdict, outcome) in to_platform.zip(platform).chain(to_warehouse.zip(warehouse)) {
+        for (verdict, outcome) in asked(Target::Platform).zip(platform).chain(asked(Target::Warehouse).zip(warehouse)) {
             let refused = matches!(outcome, Outcome::Rejected(_));
             let sent = !matches!(outcome, Outcome::Retry(_) | Outcome::Missed { .. });
             if sent && !(refused && judged.has(&verdict.key)) {
@@ -78,6 +72,14 @@ impl Heard {
         }
         counts
     }
+}
+
+/// Whether a side is asked of a record: not the warehouse where the platform's part was missed. `told`: what the platform
+/// said of the records from this one on, for the warehouse's turn.
+fn is_asked(verdict: &Verdict, to: Target, told: &mut std::slice::Iter<'_, Outcome>) -> bool {
+    let on_platform = to == Target::Warehouse && verdict.to_platform.change.is_some();
+    let missed = on_platform && matches!(told.next(), Some(Outcome::Missed { .. }));
+    !missed && verdict.to(to).change.is_some()
 }
 
 /// Asks for batch after batch within an open span.

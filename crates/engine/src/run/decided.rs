@@ -34,27 +34,21 @@ pub(crate) struct Decided {
 }
 
 impl Decided {
-    /// Nothing yet; names are numbered on from these.
-    pub fn new(names: Names) -> Self {
-        Self { names, ..Self::default() }
-    }
-
     /// Decides about records.
     pub fn of(rules: &Rules<'_>, judged: &Judged, remember: bool, names: Names, looks: Vec<Look>) -> Result<Self> {
-        let mut decided = Self::new(names);
+        let mut decided = Self { names, ..Self::default() };
         decided.packed.reserve(looks.len() * VERDICT_BYTES);
         for look in looks {
             if remember {
                 decided.seen.push(look.key.clone());
             }
-            let verdict = reconcile(rules, &look);
-            decided.add(rules, judged, &look, verdict)?;
+            decided.add(rules, judged, &look)?;
         }
         Ok(decided)
     }
 
-    /// Adds a reconciled record.
-    pub fn add(&mut self, rules: &Rules<'_>, judged: &Judged, look: &Look, verdict: Verdict) -> Result<()> {
+    fn add(&mut self, rules: &Rules<'_>, judged: &Judged, look: &Look) -> Result<()> {
+        let verdict = reconcile(rules, look);
         self.planned.read += 1;
         self.note(judged, &verdict);
         if needs_nothing(look, &verdict)? {
@@ -84,9 +78,8 @@ impl Decided {
         self.planned.changes += 1;
         let clears = |plan: &&TargetPlan| {
             // Without a known value before, a NULL over something that was delivered is a clear.
-            let nulls = plan.writes.iter().filter(|write| write.sent.is_null());
-            is(plan, Action::Update)
-                && nulls.into_iter().any(|write| write.before.as_ref().is_none_or(|before| !before.is_null()))
+            let mut nulls = plan.writes.iter().filter(|write| write.sent.is_null());
+            is(plan, Action::Update) && nulls.any(|write| write.before.as_ref().is_none_or(|before| !before.is_null()))
         };
         if plans.iter().any(clears) {
             self.planned.clears += 1;

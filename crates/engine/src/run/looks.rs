@@ -35,12 +35,8 @@ pub(crate) trait Taker: Send {
     fn keyless(&mut self, to: Target, why: FieldReject) -> Result<()>;
     /// A key that several rows claim.
     fn duplicate(&mut self, key: Key, to: Target, why: FieldReject) -> Result<()>;
-    /// A record that is not quiet, with all that is known of it.
-    fn look(&mut self, look: Look) -> Result<()>;
-    /// Several of them, in order.
-    fn looks(&mut self, looks: Vec<Look>) -> Result<()> {
-        looks.into_iter().try_for_each(|look| self.look(look))
-    }
+    /// Records that are not quiet, in order, each with all that is known of it.
+    fn looks(&mut self, looks: Vec<Look>) -> Result<()>;
     /// Rejects so far, for progress.
     fn rejected(&self) -> u64;
 }

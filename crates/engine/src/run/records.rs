@@ -10,7 +10,7 @@ use tidegate_model::span::Span;
 use tidegate_model::sync::Target;
 
 use crate::plan::guard::{Planned, tripped};
-use crate::plan::reconcile::{Look, UNCERTAIN, reconcile};
+use crate::plan::reconcile::{Look, UNCERTAIN};
 
 use super::context::Ctx;
 use super::deliver::{Delivery, guard_error};
@@ -18,6 +18,7 @@ use super::detect::{self, Plan, Reading};
 use super::history::{self, Begin};
 use super::judged::OPEN_MAX;
 use super::keyed;
+use super::looks::{LOOK_ROWS, Taker};
 use super::resume::resume;
 use super::retry;
 use super::shards;
@@ -117,13 +118,11 @@ async fn open_records(ctx: &Ctx, plan: &Plan, sink: &mut Sink<'_>) -> Result<()>
     }
     keys.sort();
     keys.dedup();
-    let rules = ctx.rules();
-    for look in keyed::looks(ctx, &keys).await? {
-        if !sink.has(&look.key) && shows(&look) {
-            sink.verdict(&look, reconcile(&rules, &look))?;
-        } else if !shows(&look) {
-            sink.over.push(look.key);
-        }
+    let (shown, gone): (Vec<Look>, Vec<Look>) = keyed::looks(ctx, &keys).await?.into_iter().partition(shows);
+    sink.over.extend(gone.into_iter().map(|look| look.key));
+    let mut shown = shown.into_iter().filter(|look| !sink.has(&look.key)).collect::<Vec<_>>().into_iter();
+    while !shown.as_slice().is_empty() {
+        sink.looks(shown.by_ref().take(LOOK_ROWS).collect())?;
     }
     Ok(())
 }

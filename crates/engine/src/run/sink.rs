@@ -8,7 +8,7 @@ use tidegate_model::run::{Books, Counts};
 use tidegate_model::sync::Target;
 
 use crate::plan::guard::Planned;
-use crate::plan::reconcile::{Look, Names, Rules, Verdict, reconcile, unpack};
+use crate::plan::reconcile::{Look, Names, Rules, Verdict, unpack};
 
 use super::batch::Batch;
 use super::decided::Decided;
@@ -116,16 +116,6 @@ impl<'a> Sink<'a> {
         }
     }
 
-    /// A reconciled record.
-    pub fn verdict(&mut self, look: &Look, verdict: Verdict) -> Result<()> {
-        let mut decided = Decided::new(self.names.clone());
-        if self.remember {
-            decided.seen.push(look.key.clone());
-        }
-        decided.add(&self.rules, self.judged, look, verdict)?;
-        self.take(decided)
-    }
-
     /// Takes what some records came to: counts it, and spools the verdicts.
     fn take(&mut self, decided: Decided) -> Result<()> {
         self.planned.read += decided.planned.read;
@@ -205,11 +195,6 @@ impl Taker for Sink<'_> {
     fn duplicate(&mut self, key: Key, to: Target, why: FieldReject) -> Result<()> {
         self.refuse(Some(key), to, why);
         Ok(())
-    }
-
-    fn look(&mut self, look: Look) -> Result<()> {
-        let verdict = reconcile(&self.rules, &look);
-        self.verdict(&look, verdict)
     }
 
     fn looks(&mut self, looks: Vec<Look>) -> Result<()> {

@@ -66,7 +66,7 @@ impl Sample {
             Sample::Date(text) => Value::Date(crate::time::parse_date(text).ok()?),
             Sample::Timestamp(text) => Value::Timestamp(crate::time::parse_timestamp(text).ok()?),
             Sample::TimestampTz(text) => Value::TimestampTz(crate::time::parse_timestamptz(text).ok()?),
-            Sample::Json(text) => Value::Json((*text).to_owned().into()),
+            Sample::Json(text) => Value::Json((*text).into()),
             Sample::List(items) => Value::List(items.iter().map(|item| Value::text(*item)).collect()),
             Sample::Misfit(_) => return None,
         })

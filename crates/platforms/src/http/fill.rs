@@ -307,7 +307,7 @@ mod tests {
             ("gone", Value::Null),
             ("tags", Value::List(vec![Value::text("a"), Value::text("b")])),
             ("since", Value::Date(20_512)),
-            ("doc", Value::Json("{\"a\":1.50}".to_owned().into())),
+            ("doc", Value::Json("{\"a\":1.50}".into())),
         ];
         pairs.into_iter().map(|(name, value)| (name.into(), value)).collect()
     }

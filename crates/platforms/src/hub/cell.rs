@@ -117,9 +117,9 @@ impl CellRef<'_> {
             (CellRef::Int(n), _) => Value::Int(n),
             (CellRef::Real(x), _) => Value::Float(x),
             (CellRef::Text(text), Type::Decimal { .. }) => Decimal::parse(text).map_or(Value::Null, Value::Decimal),
-            (CellRef::Text(text), Type::Json) => Value::Json(text.to_owned().into()),
+            (CellRef::Text(text), Type::Json) => Value::Json(text.into()),
             (CellRef::Text(text), Type::List) => tidegate_model::cells::list_value(text),
-            (CellRef::Text(text), _) => Value::text(text.to_owned()),
+            (CellRef::Text(text), _) => Value::text(text),
             (CellRef::Blob(bytes), _) => Value::Binary(bytes.to_vec()),
         }
     }

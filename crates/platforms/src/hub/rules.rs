@@ -241,8 +241,8 @@ pub fn read_text(field: &Field, text: &str) -> Result<Value, FieldReject> {
         Type::Float64 => Value::Float(text.trim().parse().map_err(|_| unread())?),
         Type::Date | Type::Time | Type::Timestamp | Type::TimestampTz => Value::text(text.trim()),
         Type::Binary => Value::Binary(unhex(text).ok_or_else(unread)?),
-        Type::Json => Value::Json(text.to_owned().into()),
-        Type::List if text.trim_start().starts_with('[') => Value::Json(text.to_owned().into()),
+        Type::Json => Value::Json(text.into()),
+        Type::List if text.trim_start().starts_with('[') => Value::Json(text.into()),
         Type::List => {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
             Value::List(items.map(Value::text).collect())
@@ -283,7 +283,7 @@ mod tests {
         assert_eq!(rule(Type::TimestampTz, &Value::text("2024-01-01T00:00:00.1234567Z")), "sub_microsecond");
         assert_eq!(rule(Type::Text, &Value::Int(1)), "wrong_type");
         assert_eq!(rule(Type::Text, &Value::text("a\0b")), "zero_character");
-        assert_eq!(rule(Type::Json, &Value::Json("{".to_owned().into())), "not_json");
+        assert_eq!(rule(Type::Json, &Value::Json("{".into())), "not_json");
     }
 
     #[test]

@@ -31,7 +31,7 @@ fn everything(action: Action) -> Change {
             ("local", Value::Timestamp(at)),
             ("instant", Value::TimestampTz(at)),
             ("bytes", Value::Binary(vec![0, 255])),
-            ("json", Value::Json("{\"a\":1.50}".to_owned().into())),
+            ("json", Value::Json("{\"a\":1.50}".into())),
             ("list", Value::List(vec![text("a"), Value::Int(1)])),
             ("null", Value::Null),
         ],

@@ -97,7 +97,7 @@ async fn the_requests_of_usage() {
         ("info", Type::Json),
     ];
     let event = |id: i64, email: Value, external: Value| {
-        let info = Value::Json("{\"plan\":\"pro\"}".to_owned().into());
+        let info = Value::Json("{\"plan\":\"pro\"}".into());
         let at = Value::TimestampTz(1_700_000_000_123_000);
         vec![Value::Int(id), text("c"), email, external, text("Ann"), text("login"), Value::Int(3), at, info]
     };

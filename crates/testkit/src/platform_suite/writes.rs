@@ -215,7 +215,7 @@ pub async fn every_type_of_a_custom_field_comes_back(platform: &dyn Platform) {
         (Type::Timestamp, Value::Timestamp(-62_135_596_800_000_000)),
         (Type::TimestampTz, Value::TimestampTz(253_402_300_799_999_999)),
         (Type::Binary, Value::Binary(vec![0, 255, 1])),
-        (Type::Json, Value::Json("{\"a\":1.50}".to_owned().into())),
+        (Type::Json, Value::Json("{\"a\":1.50}".into())),
         (Type::List, Value::List(vec![text("a"), text("b")])),
     ];
     let name = |at: usize| format!("custom.f{at}");

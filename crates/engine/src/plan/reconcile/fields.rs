@@ -124,11 +124,9 @@ pub fn push(
     before: Option<Value>,
     plan: &mut Plan,
 ) {
-    let renamed = match (to, &field.column) {
-        (Target::Platform, _) => None,
-        (Target::Warehouse, None) => return,
-        (Target::Warehouse, Some(column)) => (*column != field.name).then(|| column.clone()),
-    };
+    if to == Target::Warehouse && field.column.is_none() {
+        return;
+    }
     let last = look.detail.field(field.id).and_then(|images| images.sent(to));
     let streak = match last {
         Some(last) if last.streak > 0 && same(field, to, &last.value, &sent) => last.streak.saturating_add(1),
@@ -137,7 +135,7 @@ pub fn push(
     plan.writes.push(FieldWrite {
         id: field.id,
         name: field.name.clone(),
-        renamed,
+        renamed: renamed(field, to),
         source: (!identical(source, &sent)).then(|| Box::new(source.clone())),
         sent,
         before: before.map(Box::new),
@@ -150,6 +148,14 @@ pub fn target_name(field: &MappedField, to: Target) -> Option<FieldName> {
     match to {
         Target::Platform => Some(field.name.clone()),
         Target::Warehouse => field.column.clone(),
+    }
+}
+
+/// That name where it is another than the field's own.
+pub fn renamed(field: &MappedField, to: Target) -> Option<FieldName> {
+    match to {
+        Target::Platform => None,
+        Target::Warehouse => field.column.as_ref().filter(|column| **column != field.name).cloned(),
     }
 }
 

@@ -3,7 +3,7 @@
 
 mod fields;
 mod moved;
-pub(crate) use fields::changed;
+pub(crate) use fields::{changed, renamed};
 mod one_way;
 mod settle;
 mod two_way;

@@ -11,7 +11,9 @@ use tidegate_model::sync::{LedgerKind, Target};
 use tidegate_model::value::Value;
 
 use crate::api::{Applied, Engine, FieldChange, Job, PlannedChange, RunOptions};
-use crate::plan::reconcile::{Asked, Class, FieldWrite, Look, TargetPlan, Verdict, gone_flag, own_name, reconcile};
+use crate::plan::reconcile::{
+    Asked, Class, FieldWrite, Look, TargetPlan, Verdict, gone_flag, own_name, reconcile, renamed,
+};
 use crate::run::context::Ctx;
 use crate::run::spans::{self, IfMissed};
 use crate::run::{Work, keyed, resume};
@@ -174,7 +176,7 @@ fn write(ctx: &Ctx, look: &Look, to: Target, name: &str, value: &Value, entry: &
     Some(FieldWrite {
         id: field.id,
         name: field.name.clone(),
-        renamed: (*field.name != *name).then(|| name.into()),
+        renamed: renamed(field, to),
         source: Some(Box::new(source)),
         sent: value.clone(),
         before: entry.after.get(name).cloned().map(Box::new),

@@ -11,7 +11,9 @@ use tidegate_model::value::Value;
 use crate::api::{Applied, Drift, Engine, Job, RunOptions};
 use crate::plan::images::{Detail, Image};
 use crate::plan::map::MappedField;
-use crate::plan::reconcile::{Asked, Class, FieldWrite, Look, Seen, TargetPlan, Verdict, changed, own_name, reconcile};
+use crate::plan::reconcile::{
+    Asked, Class, FieldWrite, Look, Seen, TargetPlan, Verdict, changed, own_name, reconcile, renamed,
+};
 use crate::run::context::Ctx;
 use crate::run::detect::{self, Plan, Reading};
 use crate::run::looks::Taker;
@@ -83,30 +85,34 @@ impl Taker for Comparison<'_> {
     fn rejected(&self) -> u64 {
         0
     }
-    fn look(&mut self, look: Look) -> Result<()> {
-        let Some(entry) = &look.entry else { return Ok(()) };
+    fn looks(&mut self, looks: Vec<Look>) -> Result<()> {
+        looks.iter().for_each(|look| self.compare(look));
+        Ok(())
+    }
+}
+
+impl Comparison<'_> {
+    fn compare(&mut self, look: &Look) {
+        let Some(entry) = &look.entry else { return };
         if entry.flags & (flags::GONE_PLATFORM | flags::GONE_WAREHOUSE) != 0 {
-            return Ok(());
+            return;
         }
         for side in [Target::Platform, Target::Warehouse] {
             if !self.ctx.sync.direction.reaches(side) || self.found.len() >= DRIFT_MAX {
                 continue;
             }
             match look.side(side) {
-                Seen::Absent => self.missing(&look, side),
+                Seen::Absent => self.missing(look, side),
                 Seen::Row(row) => {
                     for (at, field) in self.ctx.mapping.fields.iter().enumerate() {
-                        self.field(&look, side, at, field, &row.values[at], row.updated_at);
+                        self.field(look, side, at, field, &row.values[at], row.updated_at);
                     }
                 }
                 Seen::NotRead => {}
             }
         }
-        Ok(())
     }
-}
 
-impl Comparison<'_> {
     fn missing(&mut self, look: &Look, side: Target) {
         if look.side(side.other()).row().is_none() {
             return;
@@ -227,15 +233,14 @@ async fn mends(ctx: &Ctx, drift: &[Drift]) -> Result<Vec<Verdict>> {
 fn mend(ctx: &Ctx, look: &Look, side: Target, drift: &Drift) -> Option<FieldWrite> {
     let at = ctx.mapping.fields.iter().position(|field| Some(&*field.name) == drift.field.as_deref())?;
     let field = &ctx.mapping.fields[at];
-    let renamed = match side {
-        Target::Platform => None,
-        Target::Warehouse => Some(field.column.clone()?).filter(|column| *column != field.name),
-    };
+    if side == Target::Warehouse && field.column.is_none() {
+        return None;
+    }
     let source = look.side(side.other()).row().map_or(Value::Null, |row| row.values[at].clone());
     Some(FieldWrite {
         id: field.id,
         name: field.name.clone(),
-        renamed,
+        renamed: renamed(field, side),
         source: Some(Box::new(source)),
         sent: drift.expected.clone()?,
         before: drift.found.clone().map(Box::new),
