@@ -305,7 +305,7 @@ proptest! {
             let Some(change) = plan.lend(&verdict.key) else { continue };
             let creates = change.action == Action::Create;
             let said = verdict.to(to).writes.iter().filter(|write| !creates || !write.sent.is_null());
-            let said: Fields = said.map(|write| (write.target_name().clone(), write.sent.clone())).collect();
+            let said: Fields = said.map(|write| (write.name.clone(), write.sent.clone())).collect();
             prop_assert_eq!(&change.fields, &said);
             plan.take_back(change);
             prop_assert_eq!(&plan, verdict.to(to));

@@ -6,17 +6,17 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::value::Value;
+use crate::value::{Text, Value};
 
 /// The unique text that names a record on one side, in canonical form: integers without point or leading zeros,
 /// text as is. Ordered by its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Key(Arc<str>);
+pub struct Key(Text);
 
 impl Key {
     /// A key from its canonical text.
-    pub fn new(text: impl Into<Arc<str>>) -> Self {
+    pub fn new(text: impl Into<Text>) -> Self {
         Self(text.into())
     }
     /// The canonical text.
@@ -27,7 +27,7 @@ impl Key {
     /// and for types that cannot be keys.
     pub fn of(value: &Value) -> Option<Self> {
         match value {
-            Value::Text(text) if !text.is_empty() => Some(Self::new(text.as_str())),
+            Value::Text(text) if !text.is_empty() => Some(Self::new(text.clone())),
             Value::Int(number) => Some(Self::new(number.to_string())),
             Value::Decimal(number) => {
                 let whole = number.normalized();
@@ -50,8 +50,9 @@ impl Borrow<str> for Key {
     }
 }
 
-/// The name of a field or column, shared between the records of a batch.
-pub type FieldName = Arc<str>;
+/// The name of a field or column. Each value of each record has one by it: up to 23 bytes stand in it, so that threads
+/// which copy the same names do not wait for each other over who counts them.
+pub type FieldName = Text;
 
 /// Some fields of a record, in mapping order. A field that is not in here is absent: no opinion.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -75,6 +76,10 @@ impl Fields {
             None => self.0.push((name, value)),
         }
     }
+    /// No fields yet, and room for so many.
+    pub fn with_capacity(fields: usize) -> Self {
+        Self(Vec::with_capacity(fields))
+    }
     /// Adds a field that is known not to be here yet.
     pub fn push(&mut self, name: impl Into<FieldName>, value: Value) {
         self.0.push((name.into(), value));
@@ -83,6 +88,14 @@ impl Fields {
     pub fn remove(&mut self, name: &str) -> Option<Value> {
         let at = self.0.iter().position(|(field, _)| &**field == name)?;
         Some(self.0.remove(at).1)
+    }
+    /// Takes the field at a place out.
+    pub fn remove_at(&mut self, at: usize) {
+        self.0.remove(at);
+    }
+    /// Leaves only the first so many fields.
+    pub fn truncate(&mut self, fields: usize) {
+        self.0.truncate(fields);
     }
     /// All fields in order.
     pub fn iter(&self) -> impl Iterator<Item = (&FieldName, &Value)> {

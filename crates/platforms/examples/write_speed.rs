@@ -2,7 +2,6 @@
 //! as the engine does, and prints the processor time a record. URL is that of `post_speed sink`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::cast_precision_loss)]
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::json;
@@ -82,7 +81,7 @@ async fn main() {
         private_targets: vec!["127.0.0.1".to_owned()],
         ..Default::default()
     };
-    let names = names.map(Arc::<str>::from);
+    let names = names.map(FieldName::from);
     let size = if name == "http" { SINGLES } else { SIZE };
     let changes: Vec<Change> = (0..size).map(|n| change(n, &names)).collect();
     let before = peak_mb();

@@ -79,7 +79,7 @@ impl Decided {
         let clears = |plan: &&TargetPlan| {
             // Without a known value before, a NULL over something that was delivered is a clear.
             let mut nulls = plan.writes.iter().filter(|write| write.sent.is_null());
-            is(plan, Action::Update) && nulls.any(|write| write.before.as_ref().is_none_or(|before| !before.is_null()))
+            is(plan, Action::Update) && nulls.any(|write| write.before().is_none_or(|before| !before.is_null()))
         };
         if plans.iter().any(clears) {
             self.planned.clears += 1;

@@ -9,7 +9,7 @@ use tidegate_model::value::Value;
 use super::super::images::{Detail, Image};
 use super::super::map::MappedField;
 use super::wire::identical;
-use super::{Asked, Class, FieldWrite, Look, Rules, TargetPlan, Verdict};
+use super::{Asked, Class, FieldWrite, Look, Rules, TargetPlan, Verdict, Writes};
 
 /// How often in a row the same value may be sent before the field is held as `oscillating`.
 pub const STREAK_MAX: u8 = 3;
@@ -72,7 +72,7 @@ pub fn delete_conflict(look: &Look, winner: Option<Target>) -> Conflict {
 /// The fields of one write, as they come together.
 #[derive(Default)]
 pub struct Plan {
-    pub writes: Vec<FieldWrite>,
+    pub writes: Writes,
     pub rejects: Vec<FieldReject>,
     pub dropped: Vec<FieldReject>,
     /// Waits for a person or the other side, and is looked at again.
@@ -124,9 +124,7 @@ pub fn push(
     before: Option<Value>,
     plan: &mut Plan,
 ) {
-    if to == Target::Warehouse && field.column.is_none() {
-        return;
-    }
+    let Some(name) = target_name(field, to) else { return };
     let last = look.detail.field(field.id).and_then(|images| images.sent(to));
     let streak = match last {
         Some(last) if last.streak > 0 && same(field, to, &last.value, &sent) => last.streak.saturating_add(1),
@@ -134,8 +132,7 @@ pub fn push(
     };
     plan.writes.push(FieldWrite {
         id: field.id,
-        name: field.name.clone(),
-        renamed: renamed(field, to),
+        name,
         source: (!identical(source, &sent)).then(|| Box::new(source.clone())),
         sent,
         before: before.map(Box::new),
@@ -148,14 +145,6 @@ pub fn target_name(field: &MappedField, to: Target) -> Option<FieldName> {
     match to {
         Target::Platform => Some(field.name.clone()),
         Target::Warehouse => field.column.clone(),
-    }
-}
-
-/// That name where it is another than the field's own.
-pub fn renamed(field: &MappedField, to: Target) -> Option<FieldName> {
-    match to {
-        Target::Platform => None,
-        Target::Warehouse => field.column.as_ref().filter(|column| **column != field.name).cloned(),
     }
 }
 

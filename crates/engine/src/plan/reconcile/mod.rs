@@ -3,19 +3,21 @@
 
 mod fields;
 mod moved;
-pub(crate) use fields::{changed, renamed};
+pub(crate) use fields::{changed, target_name};
 mod one_way;
 mod settle;
 mod two_way;
 mod wire;
+mod writes;
 
 pub use settle::{Answered, Settled, UNCERTAIN, settle, unwritten};
 pub use wire::{Names, pack, unpack};
+pub use writes::{Asked, FieldWrite, TargetPlan, Write, Writes};
 
 use serde::{Deserialize, Serialize};
-use tidegate_model::change::{Action, Change, FieldReject, Reject};
+use tidegate_model::change::{FieldReject, Reject};
 use tidegate_model::ports::{Choice, Conflict, LedgerEntry, Print};
-use tidegate_model::record::{FieldName, Fields, Key, RemoteId};
+use tidegate_model::record::{Key, RemoteId};
 use tidegate_model::sync::{Direction, Sync, Target};
 use tidegate_model::time::Instant;
 use tidegate_model::value::Value;
@@ -130,102 +132,6 @@ pub enum Class {
     Rejected,
     /// To be written.
     Write,
-}
-
-/// One field that is to be written.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FieldWrite {
-    /// The id of the field's mapping.
-    pub id: u64,
-    /// Its platform name.
-    pub name: FieldName,
-    /// The name under which the target knows it, where that is another.
-    pub renamed: Option<FieldName>,
-    /// The source side's value, in its own form; `None` if it is sent as it is.
-    pub source: Option<Box<Value>>,
-    /// The value that is sent, in the target's form.
-    pub sent: Value,
-    /// What stood at the target, if known.
-    pub before: Option<Box<Value>>,
-    /// In how many runs in a row this same value has been sent, this one included.
-    pub streak: u8,
-}
-
-impl FieldWrite {
-    /// The name under which the target knows it.
-    pub fn target_name(&self) -> &FieldName {
-        self.renamed.as_ref().unwrap_or(&self.name)
-    }
-    /// The source side's value, in its own form.
-    pub fn source(&self) -> &Value {
-        self.source.as_deref().unwrap_or(&self.sent)
-    }
-}
-
-/// What is asked of a target for one record. Its values stand once: in the writes.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Asked {
-    /// The target's own id of the record, once linked.
-    pub remote: Option<RemoteId>,
-    /// What to do.
-    pub action: Action,
-    /// The fields to send; `None`: what the writes say.
-    pub fields: Option<Fields>,
-    /// The before-image that has to hold; `None`: write whatever stands there.
-    pub expect: Option<Fields>,
-}
-
-/// What is to be done in one direction.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TargetPlan {
-    /// How the record counts if nothing is sent.
-    pub class: Class,
-    /// What to send, for [`Class::Write`].
-    pub change: Option<Asked>,
-    /// Its fields.
-    pub writes: Vec<FieldWrite>,
-    /// Fields left out because their value does not fit.
-    pub dropped: u64,
-}
-
-impl TargetPlan {
-    pub(crate) fn of(class: Class) -> Self {
-        Self { class, change: None, writes: Vec::new(), dropped: 0 }
-    }
-
-    /// The change as it is sent, if there is one. The values go with it, so that none of a batch's is there twice;
-    /// [`TargetPlan::take_back`] returns them.
-    pub fn lend(&mut self, key: &Key) -> Option<Change> {
-        let asked = self.change.as_mut()?;
-        let action = asked.action;
-        let fields = match &asked.fields {
-            Some(fields) => fields.clone(),
-            None => {
-                let writes = self.writes.iter_mut();
-                // A new record starts empty: clearing its fields says nothing.
-                let said = writes.filter(|write| action != Action::Create || !write.sent.is_null());
-                said.map(|write| (write.target_name().clone(), std::mem::replace(&mut write.sent, Value::Null)))
-                    .collect()
-            }
-        };
-        let (remote, expect) = (asked.remote.take(), asked.expect.take());
-        Some(Change { key: key.clone(), remote, action, fields, expect })
-    }
-
-    /// Takes back what [`TargetPlan::lend`] gave.
-    pub fn take_back(&mut self, change: Change) {
-        let Some(asked) = &mut self.change else { return };
-        (asked.remote, asked.expect) = (change.remote, change.expect);
-        if asked.fields.is_some() {
-            return;
-        }
-        let mut writes = self.writes.iter_mut();
-        for (name, value) in change.fields {
-            if let Some(write) = writes.find(|write| *write.target_name() == name) {
-                write.sent = value;
-            }
-        }
-    }
 }
 
 /// The outcome of a reconciliation. Everything that `settle` needs is in here: it is journalled as the intent.

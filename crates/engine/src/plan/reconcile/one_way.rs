@@ -6,7 +6,7 @@ use tidegate_model::sync::{Deletes, Direction, Target, WriteMode};
 
 use super::super::images::Detail;
 use super::fields::{Plan, changed, gather, note_source};
-use super::{Asked, Class, Look, Rules, Seen, TargetPlan, Verdict, gone_flag};
+use super::{Asked, Class, Look, Rules, Seen, TargetPlan, Verdict, Writes, gone_flag};
 
 /// Decides about a record of a one-way sync.
 pub fn reconcile(rules: &Rules<'_>, look: &Look, verdict: &mut Verdict) {
@@ -37,6 +37,9 @@ fn present(rules: &Rules<'_>, look: &Look, to: Target, verdict: &mut Verdict) {
         verdict.detail = Detail::default();
     }
     let mut plan = Plan::default();
+    if !linked {
+        plan.writes = Writes::with_capacity(rules.mapping.fields.len());
+    }
     // Fields that are as they were, and go along where the target takes whole records.
     let mut quiet = Vec::new();
     for (at, field) in rules.mapping.fields.iter().enumerate() {
@@ -98,5 +101,5 @@ fn gone(rules: &Rules<'_>, look: &Look, to: Target, verdict: &mut Verdict) {
         return;
     }
     let change = Asked { remote: entry.remote.clone(), action: Action::Delete, fields: None, expect: None };
-    *verdict.to_mut(to) = TargetPlan { class: Class::Write, change: Some(change), writes: Vec::new(), dropped: 0 };
+    *verdict.to_mut(to) = TargetPlan { class: Class::Write, change: Some(change), writes: Writes::default(), dropped: 0 };
 }

@@ -12,7 +12,7 @@ use tidegate_model::value::Value;
 use super::super::images::{FieldImage, Image, Sent};
 use super::super::prints::NO_PRINT;
 use super::fields::same;
-use super::{Class, FieldWrite, Rules, TargetPlan, Verdict};
+use super::{Class, Rules, TargetPlan, Verdict, Write};
 
 /// What came back for the change of one direction.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -169,7 +169,7 @@ impl State<'_> {
     fn reject(&mut self, to: Target, plan: &TargetPlan, why: FieldReject) {
         let field = why.field.as_deref();
         let hidden = field.is_some_and(|name| self.rules.sync.redact.iter().any(|redacted| redacted == name));
-        let write = plan.writes.iter().find(|write| Some(&**write.target_name()) == field);
+        let write = plan.writes.iter().find(|write| Some(write.name.as_str()) == field);
         let value = write.filter(|_| !hidden).map(|write| write.sent.clone());
         self.out.rejects.push(Reject { key: Some(self.verdict.key.clone()), to, why, value });
         self.verdict.open = true;
@@ -206,10 +206,10 @@ impl State<'_> {
     fn stands(&self, plan: &TargetPlan, to: Target, now: Option<&Fields>) -> bool {
         let Some(change) = &plan.change else { return false };
         let Some(now) = now else { return change.action == Action::Delete };
-        let shows = |write: &FieldWrite| {
-            let field = self.rules.mapping.fields.iter().find(|field| field.id == write.id);
-            let shown = now.get(write.target_name());
-            matches!((field, shown), (Some(field), Some(shown)) if same(field, to, shown, &write.sent))
+        let shows = |write: Write<'_>| {
+            let field = self.rules.mapping.fields.iter().find(|field| field.id == write.id());
+            let shown = now.get(write.name);
+            matches!((field, shown), (Some(field), Some(shown)) if same(field, to, shown, write.sent))
         };
         change.action != Action::Delete && !plan.writes.is_empty() && plan.writes.iter().all(shows)
     }
@@ -264,7 +264,7 @@ impl State<'_> {
         self.verdict.detail.set_wrote(to, self.rules.now);
         self.verdict.detail.reserve(plan.writes.len());
         let again = created && self.verdict.detail.images().next().is_some();
-        let taken = |write: &&FieldWrite| dropped.iter().all(|name| **name != **write.target_name());
+        let taken = |write: &Write<'_>| dropped.iter().all(|name| **name != **write.name);
         for write in plan.writes.iter().filter(taken) {
             self.field(to, write, stored, counts);
         }
@@ -275,11 +275,11 @@ impl State<'_> {
 
     /// A record that was made again starts empty: what the ledger knew of the old one must not be taken for its image, or
     /// the next run would think that somebody emptied it there, and empty the other side, too.
-    fn begun_anew(&mut self, to: Target, plan: &TargetPlan, taken: impl Fn(&&FieldWrite) -> bool) {
+    fn begun_anew(&mut self, to: Target, plan: &TargetPlan, taken: impl Fn(&Write<'_>) -> bool) {
         let (kind, printer) = (self.rules.sync.ledger, self.rules.printer);
         for field in self.rules.mapping.fields.iter().filter(|field| field.direction.reaches(to)) {
             let Some(images) = self.verdict.detail.known_mut(field.id) else { continue };
-            match plan.writes.iter().find(|write| write.id == field.id) {
+            match plan.writes.iter().find(|write| write.id() == field.id) {
                 Some(write) if taken(&write) => {}
                 // What it would not take is sent again with the next look, as of any new record.
                 Some(_) => *images = FieldImage::default(),
@@ -293,18 +293,18 @@ impl State<'_> {
         }
     }
 
-    fn field(&mut self, to: Target, write: &FieldWrite, stored: Option<&Fields>, counts: &mut Counts) {
+    fn field(&mut self, to: Target, write: Write<'_>, stored: Option<&Fields>, counts: &mut Counts) {
         let (kind, printer) = (self.rules.sync.ledger, self.rules.printer);
-        let told = stored.and_then(|fields| fields.get(write.target_name()));
+        let told = stored.and_then(|fields| fields.get(write.name));
         // A platform that answers a clear with the old value has not taken it. That is no image: the next read has to find
         // it different from what was sent.
-        let ignored = |told: &&Value| write.sent.is_null() && !told.is_null() && write.before.as_deref() == Some(*told);
+        let ignored = |told: &&Value| write.sent.is_null() && !told.is_null() && write.before() == Some(*told);
         let told = told.filter(|told| !ignored(told));
-        if told.is_some_and(|told| !told.is_null() && *told != write.sent && told.to_string() != write.sent.to_string())
+        if told.is_some_and(|told| !told.is_null() && told != write.sent && told.to_string() != write.sent.to_string())
         {
             counts.normalised += 1;
         }
-        let images = self.verdict.detail.field_mut(write.id);
+        let images = self.verdict.detail.field_mut(write.id());
         images.set(to.other(), Image::of(write.source(), kind, printer));
         if let Some(sent) = images.sent_mut(to.other()) {
             // What was read there is a later state than what we wrote. That the same is typed once more is then an edit.
@@ -312,15 +312,15 @@ impl State<'_> {
         }
         if self.rules.sync.two_way() && to == Target::Platform && write.sent.is_null() {
             // Whether the clear was taken is only known once the field was read again.
-            self.verdict.open |= write.before.as_ref().is_some_and(|before| !before.is_null());
+            self.verdict.open |= write.before().is_some_and(|before| !before.is_null());
         }
         if kind == LedgerKind::Values || self.rules.sync.two_way() {
-            images.set(to, Image::of(told.unwrap_or(&write.sent), kind, printer));
+            images.set(to, Image::of(told.unwrap_or(write.sent), kind, printer));
             *images.sent_mut(to) = Some(Box::new(Sent {
                 value: write.sent.clone(),
-                before: write.before.as_deref().cloned(),
+                before: write.before().cloned(),
                 at: self.rules.now,
-                streak: write.streak,
+                streak: write.streak(),
                 // An answer is not a read: only a read shows that reads have caught up.
                 seen: false,
             }));
@@ -332,11 +332,11 @@ impl State<'_> {
             return;
         }
         let Some(change) = &plan.change else { return };
-        let written = || plan.writes.iter().filter(|write| dropped.iter().all(|name| **name != **write.target_name()));
-        let named = |write: &FieldWrite, value: &Value| (write.target_name().clone(), value.clone());
+        let written = || plan.writes.iter().filter(|write| dropped.iter().all(|name| **name != **write.name));
+        let named = |write: Write<'_>, value: &Value| (write.name.clone(), value.clone());
         let before: Fields = match change.action {
             Action::Delete => change.expect.clone().unwrap_or_default(),
-            _ => written().filter_map(|write| Some(named(write, write.before.as_deref()?))).collect(),
+            _ => written().filter_map(|write| Some(named(write, write.before()?))).collect(),
         };
         self.out.history.push(HistoryEntry {
             key: self.verdict.key.clone(),
@@ -349,7 +349,7 @@ impl State<'_> {
             }
             .to_owned(),
             before,
-            after: written().map(|write| named(write, &write.sent)).collect(),
+            after: written().map(|write| named(write, write.sent)).collect(),
             run: String::new(),
             at: self.rules.now,
         });

@@ -10,7 +10,7 @@ use super::super::images::{Detail, Image};
 use super::super::map::MappedField;
 use super::fields::{Plan, STREAK_MAX, changed, delete_conflict, gather, note_source, push, rekeyed, same};
 use super::moved::{Move, moved, stale};
-use super::{Asked, Class, Look, Rules, Seen, SideRow, TargetPlan, Verdict, gone_flag};
+use super::{Asked, Class, Look, Rules, Seen, SideRow, TargetPlan, Verdict, Writes, gone_flag};
 
 /// Decides about a record of a two-way sync.
 pub fn reconcile(rules: &Rules<'_>, look: &Look, verdict: &mut Verdict) {
@@ -99,7 +99,7 @@ fn one(rules: &Rules<'_>, look: &Look, on: Target, verdict: &mut Verdict) {
         expect: Some(shown(rules, on, row)),
     };
     *verdict.to_mut(off) = TargetPlan::of(if edited { Class::Held } else { Class::Unchanged });
-    *verdict.to_mut(on) = TargetPlan { class: Class::Write, change: Some(change), writes: Vec::new(), dropped: 0 };
+    *verdict.to_mut(on) = TargetPlan { class: Class::Write, change: Some(change), writes: Writes::default(), dropped: 0 };
 }
 
 fn shown(rules: &Rules<'_>, side: Target, row: &SideRow) -> Fields {
@@ -196,7 +196,7 @@ fn finish(rules: &Rules<'_>, look: &Look, to: Target, plan: Plan, target: &SideR
     let expect: Fields = plan
         .writes
         .iter()
-        .filter_map(|write| Some((write.target_name().clone(), all.get(write.target_name())?.clone())))
+        .filter_map(|write| Some((write.name.clone(), all.get(write.name)?.clone())))
         .collect();
     plan.finish(rules, look, to, Action::Update, Some(expect), verdict);
 }
@@ -310,9 +310,9 @@ impl Record<'_> {
         let plan = self.plan(to);
         let known = plan.writes.len();
         gather(rules, look, to, at, misfit, before, plan);
-        let Some(write) = plan.writes.get(known) else { return };
+        let Some(write) = plan.writes.beyond(known) else { return };
         let sent = write.sent.clone();
-        if write.streak > STREAK_MAX {
+        if write.streak() > STREAK_MAX {
             plan.writes.truncate(known);
             plan.held = true;
             verdict.conflicts.push(self.conflict(at, ConflictState::Open, None, Some("oscillating")));
@@ -394,7 +394,7 @@ impl Record<'_> {
             let misfit = misfits.iter().find(|(index, _)| *index == at).map(|(_, why)| why.clone());
             let plan = self.plan(to);
             gather(rules, look, to, at, misfit, None, plan);
-            plan.writes.retain(|write| write.id != id);
+            plan.writes.leave_out(id);
             plan.held = true;
         }
         verdict.conflicts.push(self.conflict(at, ConflictState::Open, None, Some("misfit")));

@@ -10,7 +10,7 @@ use tidegate_model::ports::Print;
 use tidegate_model::record::{FieldName, Fields, Key, RemoteId};
 use tidegate_model::value::Value;
 
-use super::{Asked, Class, FieldWrite, TargetPlan, Verdict};
+use super::{Asked, Class, FieldWrite, TargetPlan, Verdict, Writes};
 use crate::plan::images::Detail;
 
 /// The names that packed verdicts refer to by number. A number once given stays.
@@ -23,18 +23,20 @@ impl Names {
     pub fn of<'n>(names: impl Iterator<Item = &'n FieldName>) -> Self {
         let mut table = Self::default();
         for name in names {
-            table.number(name);
+            table.number(name, &mut 0);
         }
         table
     }
 
-    fn number(&mut self, name: &FieldName) -> u32 {
-        // A sync has a few dozen names, and mostly it is the very same text again.
-        let known = self.0.iter().position(|known| std::sync::Arc::ptr_eq(known, name));
-        let at = known.or_else(|| self.0.iter().position(|known| known == name)).unwrap_or_else(|| {
+    /// The number of a name. The search begins where the last name of the same record was found: they come in order.
+    fn number(&mut self, name: &FieldName, from: &mut usize) -> u32 {
+        let (before, after) = self.0.split_at((*from).min(self.0.len()));
+        let later = after.iter().position(|known| known == name).map(|at| before.len() + at);
+        let at = later.or_else(|| before.iter().position(|known| known == name)).unwrap_or_else(|| {
             self.0.push(name.clone());
             self.0.len() - 1
         });
+        *from = at + 1;
         u32::try_from(at).unwrap_or(u32::MAX)
     }
 
@@ -51,7 +53,7 @@ type PackedFields = Vec<(u32, Value)>;
 struct PackedWrite {
     id: u64,
     name: u32,
-    /// `None`: the same as `name`.
+    /// Where it is there, it stands for `name`: journals of earlier versions have the target's name apart.
     renamed: Option<u32>,
     /// `None`: the same as `sent`.
     source: Option<Box<Value>>,
@@ -112,17 +114,19 @@ fn pack_plan(plan: &TargetPlan, names: &mut Names, into: &mut Vec<u8>) -> Result
         pack_fields(asked.expect.as_ref(), names, into)?;
     }
     put(&plan.writes.len(), into)?;
-    for write in &plan.writes {
-        let name = names.number(&write.name);
-        let renamed = write.renamed.as_ref().map(|renamed| names.number(renamed));
-        put(&(write.id, name, renamed, &write.source, &write.sent, &write.before, write.streak), into)?;
+    let mut from = 0;
+    for write in plan.writes.iter() {
+        let name = names.number(write.name, &mut from);
+        let (source, before) = (write.own_source(), write.before());
+        put(&(write.id(), name, None::<u32>, source, write.sent, before, write.streak()), into)?;
     }
     put(&plan.dropped, into)
 }
 
 fn pack_fields(fields: Option<&Fields>, names: &mut Names, into: &mut Vec<u8>) -> Result<()> {
+    let mut from = 0;
     let fields: Option<Vec<(u32, &Value)>> =
-        fields.map(|fields| fields.iter().map(|(name, value)| (names.number(name), value)).collect());
+        fields.map(|fields| fields.iter().map(|(name, value)| (names.number(name, &mut from), value)).collect());
     put(&fields, into)
 }
 
@@ -181,13 +185,12 @@ fn unpack_plan(bytes: &mut &[u8], names: &Names) -> Result<TargetPlan> {
     };
     let count = take::<usize>(bytes)?;
     // A write takes more than a byte: a damaged count asks for no more room than there are bytes.
-    let mut writes = Vec::with_capacity(count.min(bytes.len()));
+    let mut writes = Writes::with_capacity(count.min(bytes.len()));
     for _ in 0..count {
         let write = take::<PackedWrite>(bytes)?;
         writes.push(FieldWrite {
             id: write.id,
-            name: names.name(write.name)?,
-            renamed: write.renamed.map(|number| names.name(number)).transpose()?,
+            name: names.name(write.renamed.unwrap_or(write.name))?,
             source: write.source,
             sent: write.sent,
             before: write.before,

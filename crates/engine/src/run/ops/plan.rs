@@ -5,6 +5,7 @@ use tidegate_model::error::Result;
 use tidegate_model::ports::{PAGE_ROWS, ReadAsk, ReadMode};
 use tidegate_model::run::Books;
 use tidegate_model::sync::{Changes, Target};
+use tidegate_model::value::Value;
 
 use crate::api::{Engine, FieldChange, Job, PlanSink, PlanSummary, PlannedChange, RunOptions};
 use crate::plan::guard::tripped;
@@ -179,15 +180,15 @@ pub(crate) fn changes(ctx: &Ctx, verdict: &Verdict) -> Vec<PlannedChange> {
             _ => continue,
         };
         let hidden = |name: &str| ctx.sync.redact.iter().any(|field| field == name);
-        let fields = plan.writes.iter().map(|write| FieldChange {
-            field: write.name.to_string(),
-            from: write
-                .before
-                .as_deref()
-                .cloned()
-                .filter(|_| !hidden(&write.name))
-                .or_else(|| image(ctx, verdict, side, write.id)),
-            to: Some(write.sent.clone()).filter(|_| !hidden(&write.name)),
+        let fields = plan.writes.iter().map(|write| {
+            let mapped = ctx.mapping.fields.iter().find(|field| field.id == write.id());
+            let field = mapped.map_or(write.name, |field| &field.name);
+            let open = |value: &Value| Some(value.clone()).filter(|_| !hidden(field));
+            FieldChange {
+                field: field.to_string(),
+                from: write.before().and_then(open).or_else(|| image(ctx, verdict, side, write.id())),
+                to: open(write.sent),
+            }
         });
         let key = verdict.key.to_string();
         let expect = plan.change.as_ref().and_then(|change| change.expect.clone());
@@ -197,7 +198,7 @@ pub(crate) fn changes(ctx: &Ctx, verdict: &Verdict) -> Vec<PlannedChange> {
     out
 }
 
-fn image(ctx: &Ctx, verdict: &Verdict, side: Target, id: u64) -> Option<tidegate_model::value::Value> {
+fn image(ctx: &Ctx, verdict: &Verdict, side: Target, id: u64) -> Option<Value> {
     let name = ctx.mapping.fields.iter().find(|field| field.id == id).map(|field| field.name.to_string());
     if name.is_some_and(|name| ctx.sync.redact.contains(&name)) {
         return None;

@@ -12,7 +12,7 @@ use tidegate_model::value::Value;
 
 use crate::api::{Applied, Engine, FieldChange, Job, PlannedChange, RunOptions};
 use crate::plan::reconcile::{
-    Asked, Class, FieldWrite, Look, TargetPlan, Verdict, gone_flag, own_name, reconcile, renamed,
+    Asked, Class, FieldWrite, Look, TargetPlan, Verdict, gone_flag, own_name, reconcile, target_name,
 };
 use crate::run::context::Ctx;
 use crate::run::spans::{self, IfMissed};
@@ -175,8 +175,7 @@ fn write(ctx: &Ctx, look: &Look, to: Target, name: &str, value: &Value, entry: &
     let source = look.side(to.other()).row().map_or(Value::Null, |row| row.values[at].clone());
     Some(FieldWrite {
         id: field.id,
-        name: field.name.clone(),
-        renamed: renamed(field, to),
+        name: target_name(field, to)?,
         source: Some(Box::new(source)),
         sent: value.clone(),
         before: entry.after.get(name).cloned().map(Box::new),

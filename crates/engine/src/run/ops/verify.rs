@@ -12,7 +12,7 @@ use crate::api::{Applied, Drift, Engine, Job, RunOptions};
 use crate::plan::images::{Detail, Image};
 use crate::plan::map::MappedField;
 use crate::plan::reconcile::{
-    Asked, Class, FieldWrite, Look, Seen, TargetPlan, Verdict, changed, own_name, reconcile, renamed,
+    Asked, Class, FieldWrite, Look, Seen, TargetPlan, Verdict, Writes, changed, own_name, reconcile, target_name,
 };
 use crate::run::context::Ctx;
 use crate::run::detect::{self, Plan, Reading};
@@ -199,7 +199,7 @@ async fn mends(ctx: &Ctx, drift: &[Drift]) -> Result<Vec<Verdict>> {
     for look in keyed::looks(ctx, &keys).await? {
         for side in [Target::Platform, Target::Warehouse] {
             let own = drift.iter().filter(|d| d.side == side && d.key == look.key.as_str());
-            let writes: Vec<FieldWrite> = own.filter_map(|drift| mend(ctx, &look, side, drift)).collect();
+            let writes: Writes = own.filter_map(|drift| mend(ctx, &look, side, drift)).collect();
             if writes.is_empty() {
                 continue;
             }
@@ -215,7 +215,7 @@ async fn mends(ctx: &Ctx, drift: &[Drift]) -> Result<Vec<Verdict>> {
             };
             let expect = writes
                 .iter()
-                .filter_map(|write| Some((write.target_name().clone(), write.before.as_deref().cloned()?)))
+                .filter_map(|write| Some((write.name.clone(), write.before()?.clone())))
                 .collect();
             let change = Asked {
                 remote: if side == Target::Platform { verdict.remote.clone() } else { own_name(&look, side) },
@@ -233,14 +233,11 @@ async fn mends(ctx: &Ctx, drift: &[Drift]) -> Result<Vec<Verdict>> {
 fn mend(ctx: &Ctx, look: &Look, side: Target, drift: &Drift) -> Option<FieldWrite> {
     let at = ctx.mapping.fields.iter().position(|field| Some(&*field.name) == drift.field.as_deref())?;
     let field = &ctx.mapping.fields[at];
-    if side == Target::Warehouse && field.column.is_none() {
-        return None;
-    }
+    let name = target_name(field, side)?;
     let source = look.side(side.other()).row().map_or(Value::Null, |row| row.values[at].clone());
     Some(FieldWrite {
         id: field.id,
-        name: field.name.clone(),
-        renamed: renamed(field, side),
+        name,
         source: Some(Box::new(source)),
         sent: drift.expected.clone()?,
         before: drift.found.clone().map(Box::new),
