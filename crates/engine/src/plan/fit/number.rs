@@ -53,7 +53,9 @@ pub(super) fn to_decimal(value: &Value, precision: u8, scale: i8) -> Result<Valu
     if scaled.digits() > usize::from(precision) {
         return Err(Broken::new("out_of_range", format!("has more digits than decimal({precision},{scale}) holds")));
     }
-    Ok(Value::Decimal(scaled))
+    // Sent as it was read where it may be: zeros filled up to the scale of the target say nothing, and cost at every step.
+    let fits = (0..=scale).contains(&number.scale());
+    Ok(Value::Decimal(if fits { number } else { scaled }))
 }
 
 pub(super) fn to_float(value: &Value) -> Result<Value, Broken> {
