@@ -92,6 +92,11 @@ impl Env for World {
         });
     }
 
+    async fn aside(&self, work: Box<dyn FnOnce() + Send>) {
+        // Work that fell leaves nothing behind, which its owner finds.
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| tracing::error!("work fell: {error}"));
+    }
+
     fn failpoint(&self, name: &'static str) {
         failpoint::hit(name);
     }

@@ -13,9 +13,10 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// A batch of verdicts that come packed, one behind the other.
-    pub fn new(verdicts: Vec<Verdict>, packed: Vec<u8>, names: Names) -> Self {
-        Self { verdicts, packed, names }
+    /// A batch of so many verdicts that come packed, one behind the other.
+    pub fn unpacked(packed: Vec<u8>, count: usize, names: Names) -> Result<Self> {
+        let verdicts = unpacked(&packed, count, &names)?;
+        Ok(Self { verdicts, packed, names })
     }
 
     /// A batch of verdicts that were never spooled.
@@ -39,14 +40,20 @@ impl Batch {
     /// The verdicts of what [`Batch::journal`] wrote.
     pub fn read(payload: &[u8]) -> Result<Vec<Verdict>> {
         let head = postcard::take_from_bytes::<(Names, usize)>(payload);
-        let ((names, count), mut rest) =
+        let ((names, count), packed) =
             head.map_err(|error| Error::internal("read the intents of an interrupted run").cause(error))?;
-        let mut verdicts = Vec::new();
-        for _ in 0..count {
-            let (verdict, after) = unpack(rest, &names)?;
-            verdicts.push(verdict);
-            rest = after;
-        }
-        Ok(verdicts)
+        unpacked(packed, count, &names)
     }
+}
+
+fn unpacked(packed: &[u8], count: usize, names: &Names) -> Result<Vec<Verdict>> {
+    // Its two prints alone take 32 bytes: a damaged count asks for no room that the bytes cannot fill.
+    let mut verdicts = Vec::with_capacity(count.min(packed.len() / 32));
+    let mut rest = packed;
+    for _ in 0..count {
+        let (verdict, after) = unpack(rest, names)?;
+        verdicts.push(verdict);
+        rest = after;
+    }
+    Ok(verdicts)
 }

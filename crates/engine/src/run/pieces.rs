@@ -1,4 +1,7 @@
-//! Work on thousands of records that only computes, cut into pieces that the surroundings may carry out at once.
+//! Work on thousands of records that only computes: cut into pieces that the surroundings may carry out at once, or done
+//! aside while something else is waited for.
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tidegate_model::error::{Error, Result};
 use tidegate_model::ports::{Env, Piece};
@@ -32,6 +35,23 @@ pub(crate) fn in_pieces<T: Send, R: Send>(
     drop(pieces);
     let undone = || Err(Error::internal("a piece of a batch was not worked on"));
     given.into_iter().map(|(_, made)| made.unwrap_or_else(undone)).collect()
+}
+
+/// Work that only computes, beside what else goes on.
+pub(crate) async fn aside<T, W>(env: &dyn Env, work: W) -> Result<T>
+where
+    T: Send + 'static,
+    W: FnOnce() -> Result<T> + Send + 'static,
+{
+    let made: Arc<Mutex<Option<Result<T>>>> = Arc::default();
+    let into = Arc::clone(&made);
+    let work = move || {
+        let done = work();
+        *into.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
+    };
+    env.aside(Box::new(work)).await;
+    let made = made.lock().unwrap_or_else(PoisonError::into_inner).take();
+    made.unwrap_or_else(|| Err(Error::internal("work that was done aside came to nothing")))
 }
 
 #[cfg(test)]

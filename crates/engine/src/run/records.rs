@@ -165,7 +165,7 @@ async fn alone(ctx: &Ctx, span: &Span, sink: &mut Sink<'_>, run: &mut RunRecord)
     let mut delivery = Delivery::new(ctx, span, 0, sink.verdicts);
     sink.rewind()?;
     let mut outcome = Ok(());
-    let mut next = sink.next_batch(size)?;
+    let mut next = sink.next_batch(size).await?;
     while let Some(batch) = next {
         if outcome.is_ok()
             && let Err(cancelled) = ctx.options.cancel.check()
@@ -174,11 +174,11 @@ async fn alone(ctx: &Ctx, span: &Span, sink: &mut Sink<'_>, run: &mut RunRecord)
         }
         if outcome.is_err() {
             delivery.not_reached(batch.verdicts)?;
-            next = sink.next_batch(size)?;
+            next = sink.next_batch(size).await?;
             continue;
         }
         // While the store and the target have this batch, the next one is unpacked.
-        let (sent, after) = join(delivery.next(batch), async { sink.next_batch(size) }).await;
+        let (after, sent) = join(sink.next_batch(size), delivery.next(batch)).await;
         (outcome, next) = (sent, after?);
         if outcome.is_ok() && delivery.stop.is_some() {
             outcome = spans::end(&mut delivery).await;

@@ -14,7 +14,7 @@ use super::batch::Batch;
 use super::decided::Decided;
 use super::judged::Judged;
 use super::looks::Taker;
-use super::pieces::in_pieces;
+use super::pieces::{aside, in_pieces};
 
 /// Collects what detection found.
 pub(crate) struct Sink<'a> {
@@ -156,28 +156,20 @@ impl<'a> Sink<'a> {
     }
 
     /// The next spooled verdicts, at most so many, as they are journalled; none at the end.
-    pub fn next_batch(&mut self, size: usize) -> Result<Option<Batch>> {
+    pub async fn next_batch(&mut self, size: usize) -> Result<Option<Batch>> {
         // Batches are of about the same size.
         let mut packed = Vec::with_capacity(self.batch_bytes);
-        let mut ends = Vec::with_capacity(size.min(usize::try_from(self.verdicts).unwrap_or(size)));
-        while ends.len() < size && self.scratch.next(&mut self.buffer)? {
+        let mut count = 0;
+        while count < size && self.scratch.next(&mut self.buffer)? {
             packed.extend_from_slice(&self.buffer);
-            ends.push(packed.len());
+            count += 1;
         }
-        if ends.is_empty() {
+        if count == 0 {
             return Ok(None);
         }
         self.batch_bytes = packed.len() + packed.len() / 16;
-        let starts = std::iter::once(0).chain(ends.iter().copied());
-        let spans: Vec<(usize, usize)> = starts.zip(ends.iter().copied()).collect();
-        let (packed_in, names) = (&packed, &self.names);
-        let unpacked = |spans: Vec<(usize, usize)>| {
-            let one = |(start, end): (usize, usize)| Ok(unpack(&packed_in[start..end], names)?.0);
-            spans.into_iter().map(one).collect::<Result<Vec<Verdict>>>()
-        };
-        let mut verdicts = Vec::with_capacity(ends.len());
-        in_pieces(self.env, spans, &unpacked)?.into_iter().for_each(|piece| verdicts.extend(piece));
-        Ok(Some(Batch::new(verdicts, packed, self.names.clone())))
+        let names = self.names.clone();
+        aside(self.env, move || Batch::unpacked(packed, count, names)).await.map(Some)
     }
 }
 

@@ -42,6 +42,11 @@ pub trait Env: Send + Sync {
     fn together(&self, pieces: &mut [Piece<'_>]) {
         pieces.iter_mut().for_each(|piece| piece());
     }
+    /// Carries out work that only computes: beside what else goes on where there is a thread for it, at once otherwise. It
+    /// begins when this is first polled.
+    async fn aside(&self, work: Box<dyn FnOnce() + Send>) {
+        work();
+    }
     /// A named point between two steps, where tests stop the process. Does nothing otherwise.
     fn failpoint(&self, _name: &'static str) {}
 }
