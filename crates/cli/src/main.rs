@@ -21,6 +21,7 @@ mod secret_input;
 mod shape;
 mod signals;
 mod surroundings;
+mod workers;
 mod workshop;
 
 use std::process::ExitCode;

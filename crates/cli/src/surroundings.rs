@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;
 use tidegate_model::error::{Error, Result};
-use tidegate_model::ports::{Env, Piece, ProcessId, Scratch};
+use tidegate_model::ports::{Env, ProcessId, Scratch};
 use tidegate_model::{Instant, failpoint};
 
 use crate::process;
 use crate::scratch::FileScratch;
+use crate::workers::Workers;
 
 /// Cores that one run's computing is spread over: the store and the target want some too.
 const HANDS_MAX: usize = 4;
@@ -20,13 +21,14 @@ const HANDS_MAX: usize = 4;
 pub struct World {
     ids: Mutex<(ulid::Generator, ChaCha12Rng)>,
     scratch_dir: PathBuf,
+    workers: Workers,
 }
 
 impl World {
     /// A world whose scratch files live in this folder, which is made when the first is needed.
     pub fn new(scratch_dir: PathBuf) -> Self {
         let source = ChaCha12Rng::from_seed(tidegate_net::random::bytes());
-        Self { ids: Mutex::new((ulid::Generator::new(), source)), scratch_dir }
+        Self { ids: Mutex::new((ulid::Generator::new(), source)), scratch_dir, workers: Workers::default() }
     }
 }
 
@@ -82,19 +84,11 @@ impl Env for World {
         *HANDS.get_or_init(|| std::thread::available_parallelism().map_or(1, |cores| cores.get().min(HANDS_MAX)))
     }
 
-    fn together(&self, pieces: &mut [Piece<'_>]) {
-        let Some((first, others)) = pieces.split_first_mut() else { return };
-        std::thread::scope(|scope| {
-            for piece in others {
-                scope.spawn(piece);
-            }
-            first();
-        });
-    }
-
     async fn aside(&self, work: Box<dyn FnOnce() + Send>) {
         // Work that fell leaves nothing behind, which its owner finds.
-        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| tracing::error!("work fell: {error}"));
+        if !self.workers.work(work).await {
+            tracing::error!("work that was done aside fell");
+        }
     }
 
     fn failpoint(&self, name: &'static str) {
@@ -112,19 +106,5 @@ mod tests {
         let ids: Vec<String> = (0..1_000).map(|_| world.new_id()).collect();
         assert!(ids.is_sorted());
         assert_eq!(ids[0].len(), 26);
-    }
-
-    #[test]
-    fn every_piece_of_work_is_done_when_they_return() {
-        let world = World::new(std::env::temp_dir());
-        let mut made = [0_u64; 7];
-        let mut pieces: Vec<Piece<'_>> = Vec::new();
-        for (at, one) in made.iter_mut().enumerate() {
-            pieces.push(Box::new(move || *one += at as u64 + 1));
-        }
-        world.together(&mut pieces);
-        world.together(&mut []);
-        drop(pieces);
-        assert_eq!(made, [1, 2, 3, 4, 5, 6, 7]);
     }
 }

@@ -7,6 +7,7 @@ use tidegate_model::sync::{LedgerKind, Target};
 use tidegate_model::time::Instant;
 use tidegate_model::value::Value;
 
+use super::append::append;
 use super::prints::Printer;
 
 mod bytes;
@@ -117,8 +118,18 @@ impl Detail {
     /// The bytes for the ledger.
     pub fn encode(&self) -> Result<Vec<u8>> {
         // Room for a print a field: most ledgers keep prints, and growing costs more than the writing itself.
-        let room = Vec::with_capacity(32 + 32 * self.fields.len());
-        postcard::to_extend(self, room).map_err(|error| Error::internal("write a ledger entry's images").cause(error))
+        let mut into = Vec::with_capacity(32 + 32 * self.fields.len());
+        self.append(&mut into).map_err(|error| Error::internal("write a ledger entry's images").cause(error))?;
+        Ok(into)
+    }
+    /// The bytes that serde would write, with each print in one go instead of byte by byte: there is one a field.
+    fn append(&self, into: &mut Vec<u8>) -> postcard::Result<()> {
+        append(&self.fields.len(), into)?;
+        for (id, image) in &self.fields {
+            append(id, into)?;
+            bytes::append_images(image, into)?;
+        }
+        append(&(&self.wrote_platform, &self.wrote_warehouse), into)
     }
     /// Makes room for so many fields.
     pub fn reserve(&mut self, fields: usize) {

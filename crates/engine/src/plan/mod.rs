@@ -1,5 +1,6 @@
 //! Thinking, without effects: mapping, fingerprints, reconciliation, guards, schedules.
 
+mod append;
 pub mod columns;
 pub mod due;
 pub mod fit;

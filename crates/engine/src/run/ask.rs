@@ -23,6 +23,14 @@ pub(crate) struct Answers {
     pub warehouse: Option<Vec<Outcome>>,
 }
 
+impl Answers {
+    /// Whether some record was not what the plan thought.
+    pub fn missed(&self) -> bool {
+        let missed = |outcome: &Outcome| matches!(outcome, Outcome::Missed { .. });
+        [&self.platform, &self.warehouse].into_iter().flatten().flatten().any(missed)
+    }
+}
+
 /// A batch whose intents are committed, with what an earlier run heard of it.
 pub(crate) struct Intended {
     /// Its number; none if nothing is to be sent.

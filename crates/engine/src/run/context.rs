@@ -22,6 +22,7 @@ use crate::plan::prints::Printer;
 use crate::plan::reconcile::Rules;
 use crate::run::wanted::with_statements;
 
+use super::aside::Aside;
 use super::history::decided;
 use super::judged::Judged;
 use super::retry::again;
@@ -61,9 +62,9 @@ pub(crate) struct Ctx {
     /// The run's clock: when it began.
     pub now: tidegate_model::Instant,
     /// Keys with open rejects.
-    pub rejected: HashSet<Key>,
+    pub rejected: Arc<HashSet<Key>>,
     /// Those of them that the reject guard does not judge again.
-    pub judged: Judged,
+    pub judged: Arc<Judged>,
     /// Batches of an earlier run were settled first: what is listed may have changed since it was read.
     pub resumed: AtomicBool,
     /// Records that the run is about to write, once that is known.
@@ -78,6 +79,8 @@ pub(crate) struct Ctx {
     proved: AtomicI64,
     /// Keys that are held as `rekeyed`.
     pub rekeyed: Vec<Key>,
+    /// Where the run's computing goes that need not be waited for.
+    pub aside: Aside,
     /// A person's choices, by key.
     pub choices: BTreeMap<Key, Vec<(Option<String>, Choice)>>,
 }
@@ -135,13 +138,14 @@ impl Ctx {
             fence,
             run: run.to_owned(),
             now: engine.env.now(),
-            rejected,
-            judged,
+            rejected: Arc::new(rejected),
+            judged: Arc::new(judged),
             resumed: AtomicBool::new(false),
             work: AtomicU64::new(0),
             lookups: AtomicU64::new(0),
             under_way: Arc::default(),
             part: None,
+            aside: Aside::new(engine.env.clone()),
             proved: AtomicI64::new(engine.env.now().0),
             rekeyed,
             choices,

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
+use async_trait::async_trait;
 use tidegate_model::change::FieldReject;
 use tidegate_model::error::Result;
 use tidegate_model::page::Page;
@@ -28,6 +29,7 @@ pub(crate) const LOOK_ROWS: usize = 1_024;
 const LAG_MS_MAX: i64 = 3_600_000;
 
 /// Who takes what detection finds.
+#[async_trait]
 pub(crate) trait Taker: Send {
     /// A record that both sides and the ledger agree on.
     fn quiet(&mut self);
@@ -36,7 +38,7 @@ pub(crate) trait Taker: Send {
     /// A key that several rows claim.
     fn duplicate(&mut self, key: Key, to: Target, why: FieldReject) -> Result<()>;
     /// Records that are not quiet, in order, each with all that is known of it.
-    fn looks(&mut self, looks: Vec<Look>) -> Result<()>;
+    async fn looks(&mut self, looks: Vec<Look>) -> Result<()>;
     /// Rejects so far, for progress.
     fn rejected(&self) -> u64;
 }
@@ -107,7 +109,7 @@ impl<'a> Looks<'a> {
                 let reason = format!("{copies} rows have this key in `{column}`; a key names one record");
                 sink.duplicate(key, Target::Platform, FieldReject::record("duplicate_key", reason))?;
             }
-            sink.looks(found.looks)?;
+            sink.looks(found.looks).await?;
         }
     }
 

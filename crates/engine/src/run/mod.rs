@@ -1,5 +1,6 @@
 //! Doing, with effects: one run of one sync from claim to settle, and the other operations on a sync.
 
+mod aside;
 mod ask;
 mod batch;
 pub mod calls;
@@ -12,6 +13,7 @@ mod detect;
 mod fallen;
 mod folded;
 mod goes_on;
+mod ground;
 mod history;
 mod judged;
 mod keyed;
@@ -21,7 +23,6 @@ mod looks;
 mod noted;
 mod ops;
 pub mod pace;
-mod pieces;
 mod records;
 mod resume;
 pub mod retry;

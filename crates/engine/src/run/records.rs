@@ -68,6 +68,8 @@ pub(crate) async fn look<'a>(ctx: &'a Ctx, mut run: Option<&mut RunRecord>) -> R
         }
         let mut sink = new_sink(ctx, &plan)?;
         let outcome = detect(ctx, &plan, &mut sink).await;
+        // Also of a read that broke off: what was looked at counts.
+        let outcome = sink.drain().await.and(outcome);
         sink.finish();
         let error = match (&outcome, attempt < DETECTIONS_MAX) {
             (Err(error), true) => error,
@@ -89,6 +91,7 @@ pub(crate) async fn look<'a>(ctx: &'a Ctx, mut run: Option<&mut RunRecord>) -> R
 
 async fn detect(ctx: &Ctx, plan: &Plan, sink: &mut Sink<'_>) -> Result<()> {
     let found = detect::detect(ctx, plan, sink).await?;
+    sink.drain().await?;
     sink.planned.empty_read = found.empty_read;
     // A limit leaves out what is missing: what a history says of that must not be passed over.
     sink.complete = found.complete && ctx.options.limit.is_none();
@@ -99,7 +102,7 @@ async fn detect(ctx: &Ctx, plan: &Plan, sink: &mut Sink<'_>) -> Result<()> {
 fn new_sink<'a>(ctx: &'a Ctx, plan: &Plan) -> Result<Sink<'a>> {
     let remember = [plan.warehouse, plan.platform].contains(&Reading::Delta);
     let planned = Planned { linked: ctx.state.linked, first_run: !ctx.state.full_settled, ..Planned::default() };
-    Sink::new(ctx.rules(), &ctx.judged, ctx.targets(), &*ctx.engine.env, planned, remember)
+    Sink::new(ctx, planned, remember)
 }
 
 /// Records to be looked at again that join one run.
@@ -122,7 +125,7 @@ async fn open_records(ctx: &Ctx, plan: &Plan, sink: &mut Sink<'_>) -> Result<()>
     sink.over.extend(gone.into_iter().map(|look| look.key));
     let mut shown = shown.into_iter().filter(|look| !sink.has(&look.key)).collect::<Vec<_>>().into_iter();
     while !shown.as_slice().is_empty() {
-        sink.looks(shown.by_ref().take(LOOK_ROWS).collect())?;
+        sink.looks(shown.by_ref().take(LOOK_ROWS).collect()).await?;
     }
     Ok(())
 }
@@ -178,7 +181,7 @@ async fn alone(ctx: &Ctx, span: &Span, sink: &mut Sink<'_>, run: &mut RunRecord)
             continue;
         }
         // While the store and the target have this batch, the next one is unpacked.
-        let (after, sent) = join(sink.next_batch(size), delivery.next(batch)).await;
+        let (sent, after) = join(delivery.next(batch), sink.next_batch(size)).await;
         (outcome, next) = (sent, after?);
         if outcome.is_ok() && delivery.stop.is_some() {
             outcome = spans::end(&mut delivery).await;

@@ -1,6 +1,9 @@
 //! The second half of delivering a batch: its answers become ledger entries, rejects, history and counts, in one
 //! transaction of the store.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use tidegate_model::change::Outcome;
 use tidegate_model::error::Result;
 use tidegate_model::ports::{Progress, Settlement};
@@ -8,17 +11,19 @@ use tidegate_model::record::Key;
 use tidegate_model::run::Books;
 use tidegate_model::span::Span;
 use tidegate_model::sync::{Target, WriteMode};
+use tidegate_model::time::Instant;
 
-use crate::plan::reconcile::{Answered, Class, Rules, Settled, TargetPlan, Verdict, settle};
+use crate::plan::reconcile::{Answered, Class, Settled, TargetPlan, Verdict, settle};
 
 use super::ask::{Answers, Heard};
 use super::context::Ctx;
-use super::pieces::in_pieces;
+use super::ground::Ground;
 
 /// Settles batch after batch within an open span.
 pub(crate) struct Settling<'a> {
     ctx: &'a Ctx,
     span: &'a Span,
+    ground: Arc<Ground>,
     /// Counts of everything settled, and of what was not reached.
     pub books: Books,
     /// Those of them that no settlement holds.
@@ -32,7 +37,8 @@ pub(crate) struct Settling<'a> {
 impl<'a> Settling<'a> {
     pub fn new(ctx: &'a Ctx, span: &'a Span, total: u64) -> Self {
         let (books, apart) = (Books::default(), Books::default());
-        Self { ctx, span, books, apart, stale: Vec::new(), done: 0, total }
+        let ground = Arc::new(Ground::of(ctx));
+        Self { ctx, span, ground, books, apart, stale: Vec::new(), done: 0, total }
     }
 
     /// Counts verdicts that the run does not come to.
@@ -54,12 +60,25 @@ impl<'a> Settling<'a> {
     /// Settles a batch with what was answered. Returns the records to be looked at again; none after the last look.
     pub async fn settle(&mut self, heard: Heard, last: bool) -> Result<Vec<Missed>> {
         let env = &self.ctx.engine.env;
-        let sent = heard.number.is_some();
-        let (settlement, missed) = self.settlement(heard, last)?;
+        let (number, now) = (heard.number, heard.sent_at);
+        let (ground, resumed) = (Arc::clone(&self.ground), self.ctx.resumed.load(Ordering::Relaxed));
+        let (records, settlement, missed) = if heard.answers.missed() {
+            let (told, missed) = self.sorted(heard, last);
+            let records = told.len();
+            let work = move || ground.settlement(now, resumed, told.into_iter());
+            (records, self.ctx.aside.in_turn(records, work).await?, missed)
+        } else {
+            let records = heard.verdicts.len();
+            let work = move || ground.settlement(now, resumed, told(heard));
+            (records, self.ctx.aside.in_turn(records, work).await?, Vec::new())
+        };
+        self.done += records as u64;
+        let batch = number.map(|number| (self.span.id.clone(), number));
+        let settlement = Settlement { run: self.ctx.run.clone(), batch, ..settlement };
         self.books.add(&settlement.books);
         env.failpoint("deliver.before_settle");
         self.ctx.engine.memory.settle_all(&self.ctx.lease, settlement).await?;
-        if sent {
+        if number.is_some() {
             env.failpoint("deliver.settled");
         }
         let rejected = self.books.total().rejected;
@@ -68,42 +87,24 @@ impl<'a> Settling<'a> {
         Ok(missed)
     }
 
-    fn settlement(&mut self, heard: Heard, last: bool) -> Result<(Settlement, Vec<Missed>)> {
-        let ctx = self.ctx;
-        let rules = Rules { now: heard.sent_at, ..ctx.rules() };
-        let batch = heard.number.map(|number| (self.span.id.clone(), number));
-        let mut settlement = Settlement { run: ctx.run.clone(), batch, ..Settlement::default() };
-        settlement.entries.reserve(heard.verdicts.len());
+    /// The records of a batch with what was answered, less those to be looked at again.
+    fn sorted(&mut self, heard: Heard, last: bool) -> (Vec<Told>, Vec<Missed>) {
         let mut missed = Vec::new();
-        let mut told = Vec::with_capacity(heard.verdicts.len());
-        let mut dealt = Dealt::new(heard.answers);
-        for verdict in heard.verdicts {
-            let one = dealt.next(&verdict);
-            if !is_missed(&one.0) && !is_missed(&one.1) {
-                told.push((verdict, one.0, one.1));
+        let mut settled = Vec::with_capacity(heard.verdicts.len());
+        for (verdict, platform, warehouse) in told(heard) {
+            if !is_missed(&platform) && !is_missed(&warehouse) {
+                settled.push((verdict, platform, warehouse));
                 continue;
             }
-            match self.sort_missed(verdict, one, last) {
-                Sorted::Settle(verdict, platform, warehouse) => told.push((*verdict, platform, warehouse)),
+            match self.sort_missed(verdict, (platform, warehouse), last) {
+                Sorted::Settle(verdict, platform, warehouse) => settled.push((*verdict, platform, warehouse)),
                 Sorted::Again(again, part) => {
                     missed.push(*again);
-                    told.extend(part.map(|(verdict, platform)| (*verdict, platform, Answered::Nothing)));
+                    settled.extend(part.map(|(verdict, platform)| (*verdict, platform, Answered::Nothing)));
                 }
             }
         }
-        self.done += told.len() as u64;
-        let piece = |told: Vec<Told>| {
-            let mut part = Settlement::default();
-            part.entries.reserve(told.len());
-            for (verdict, platform, warehouse) in told {
-                add(ctx, &mut part, settle(&rules, verdict, platform, warehouse)?);
-            }
-            Ok(part)
-        };
-        for part in in_pieces(&*ctx.engine.env, told, &piece)? {
-            join(&mut settlement, part);
-        }
-        Ok((settlement, missed))
+        (settled, missed)
     }
 
     /// A record that changed under our hands is looked at again; what the other direction did is kept.
@@ -198,40 +199,50 @@ impl Dealt {
 /// A record with what both sides answered.
 type Told = (Verdict, Answered, Answered);
 
-/// Adds a piece of a batch to the batch.
-fn join(settlement: &mut Settlement, part: Settlement) {
-    settlement.entries.extend(part.entries);
-    settlement.removed.extend(part.removed);
-    settlement.rejects.extend(part.rejects);
-    settlement.delivered_to.extend(part.delivered_to);
-    settlement.conflicts.extend(part.conflicts);
-    settlement.settled_conflicts.extend(part.settled_conflicts);
-    settlement.history.extend(part.history);
-    settlement.books.add(&part.books);
+/// The records of a batch with what was answered.
+fn told(heard: Heard) -> impl Iterator<Item = Told> {
+    let mut dealt = Dealt::new(heard.answers);
+    heard.verdicts.into_iter().map(move |verdict| {
+        let (platform, warehouse) = dealt.next(&verdict);
+        (verdict, platform, warehouse)
+    })
 }
 
-/// Adds one record's settlement to a batch's.
-fn add(ctx: &Ctx, settlement: &mut Settlement, one: Settled) {
-    let key = match (&one.record, one.remove) {
-        (Some(record), _) => Some(record.entry.key.clone()),
-        _ => None,
-    };
-    if one.remove {
-        settlement.removed.extend(one.removed_key.clone());
+impl Ground {
+    /// What the answers of some records come to.
+    fn settlement(&self, now: Instant, resumed: bool, told: impl Iterator<Item = Told>) -> Result<Settlement> {
+        let rules = self.rules(now);
+        let mut settlement = Settlement::default();
+        settlement.entries.reserve(told.size_hint().0);
+        for (verdict, platform, warehouse) in told {
+            self.add(&mut settlement, resumed, settle(&rules, verdict, platform, warehouse)?);
+        }
+        Ok(settlement)
     }
-    let key = key.or(one.removed_key);
-    // That nothing is left to be sent says nothing of a write that may not have arrived.
-    let silent = one.books.total().sent == 0;
-    if let Some(key) = key
-        && !(silent && ctx.judged.is_uncertain(&key))
-        && (ctx.rejected.contains(&key) || ctx.resumed.load(std::sync::atomic::Ordering::Relaxed))
-    {
-        settlement.delivered_to.extend(one.delivered_to.iter().map(|to| (key.clone(), *to)));
+
+    /// Adds one record's settlement to a batch's.
+    fn add(&self, settlement: &mut Settlement, resumed: bool, one: Settled) {
+        let key = match (&one.record, one.remove) {
+            (Some(record), _) => Some(record.entry.key.clone()),
+            _ => None,
+        };
+        if one.remove {
+            settlement.removed.extend(one.removed_key.clone());
+        }
+        let key = key.or(one.removed_key);
+        // That nothing is left to be sent says nothing of a write that may not have arrived.
+        let silent = one.books.total().sent == 0;
+        if let Some(key) = key
+            && !(silent && self.judged.is_uncertain(&key))
+            && (resumed || self.rejected.contains(&key))
+        {
+            settlement.delivered_to.extend(one.delivered_to.iter().map(|to| (key.clone(), *to)));
+        }
+        settlement.entries.extend(one.record);
+        settlement.rejects.extend(one.rejects);
+        settlement.conflicts.extend(one.conflicts);
+        settlement.settled_conflicts.extend(one.settled_conflicts);
+        settlement.history.extend(one.history);
+        settlement.books.add(&one.books);
     }
-    settlement.entries.extend(one.record);
-    settlement.rejects.extend(one.rejects);
-    settlement.conflicts.extend(one.conflicts);
-    settlement.settled_conflicts.extend(one.settled_conflicts);
-    settlement.history.extend(one.history);
-    settlement.books.add(&one.books);
 }

@@ -1,33 +1,44 @@
 //! What detection found: quiet records are counted, the others are spooled to scratch until the guards have spoken.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Poll;
+
+use async_trait::async_trait;
+use futures_util::future::{BoxFuture, FutureExt as _, ready};
+use futures_util::poll;
 use tidegate_model::change::FieldReject;
 use tidegate_model::error::Result;
-use tidegate_model::ports::{Env, MAX_REJECTS_LISTED, Scratch};
+use tidegate_model::ports::{MAX_REJECTS_LISTED, Scratch};
 use tidegate_model::record::Key;
 use tidegate_model::run::{Books, Counts};
 use tidegate_model::sync::Target;
+use tidegate_model::time::Instant;
 
 use crate::plan::guard::Planned;
-use crate::plan::reconcile::{Look, Names, Rules, Verdict, unpack};
+use crate::plan::reconcile::{Look, Names, Verdict, unpack};
 
+use super::aside::Aside;
 use super::batch::Batch;
+use super::context::Ctx;
 use super::decided::Decided;
-use super::judged::Judged;
+use super::ground::Ground;
 use super::looks::Taker;
-use super::pieces::{aside, in_pieces};
 
 /// Collects what detection found.
 pub(crate) struct Sink<'a> {
-    rules: Rules<'a>,
-    judged: &'a Judged,
+    ground: Arc<Ground>,
+    now: Instant,
     targets: Vec<Target>,
-    env: &'a dyn Env,
+    aside: &'a Aside,
     scratch: Box<dyn Scratch>,
     /// The names that the verdicts in scratch refer to.
     names: Names,
     buffer: Vec<u8>,
     /// Room for the packed verdicts of a batch.
     batch_bytes: usize,
+    /// Records that are being decided about, in their order.
+    deciding: VecDeque<BoxFuture<'static, Result<Decided>>>,
     /// Verdicts in scratch.
     pub verdicts: u64,
     /// Counts of records that need nothing.
@@ -50,24 +61,19 @@ pub(crate) struct Sink<'a> {
 }
 
 impl<'a> Sink<'a> {
-    pub fn new(
-        rules: Rules<'a>,
-        judged: &'a Judged,
-        targets: Vec<Target>,
-        env: &'a dyn Env,
-        planned: Planned,
-        remember: bool,
-    ) -> Result<Self> {
-        let scratch = env.scratch()?;
+    pub fn new(ctx: &'a Ctx, planned: Planned, remember: bool) -> Result<Self> {
+        let (ground, aside) = (Arc::new(Ground::of(ctx)), &ctx.aside);
+        let scratch = aside.env().scratch()?;
         let (books, rejects) = (Books::default(), Vec::new());
-        // All names that are usual, so that pieces of the records number them alike.
-        let fields = rules.mapping.fields.iter();
+        // All names that are usual, so that all decisions number them alike.
+        let fields = ground.mapping.fields.iter();
         let names = Names::of(fields.flat_map(|field| [Some(&field.name), field.column.as_ref()]).flatten());
         Ok(Self {
-            rules,
-            judged,
-            targets,
-            env,
+            ground,
+            now: ctx.now,
+            targets: ctx.targets(),
+            deciding: VecDeque::new(),
+            aside,
             scratch,
             names,
             buffer: Vec::new(),
@@ -106,8 +112,8 @@ impl<'a> Sink<'a> {
         self.planned.read += 1;
         self.rejected += 1;
         let old = match &key {
-            Some(key) => self.judged.has(key),
-            None => self.judged.has_keyless(),
+            Some(key) => self.ground.judged.has(key),
+            None => self.ground.judged.has_keyless(),
         };
         self.planned.rejects += u64::from(!old);
         self.books.of(to).add(&Counts { read: 1, rejected: 1, ..Counts::default() });
@@ -133,6 +139,22 @@ impl<'a> Sink<'a> {
             decided.packed().try_for_each(|packed| self.spool(packed))?;
         }
         self.seen.extend(decided.seen);
+        Ok(())
+    }
+
+    /// Takes what the records that were handed in first came to.
+    async fn decided(&mut self) -> Result<()> {
+        match self.deciding.pop_front() {
+            Some(deciding) => self.take(deciding.await?),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes what is still being decided.
+    pub async fn drain(&mut self) -> Result<()> {
+        while !self.deciding.is_empty() {
+            self.decided().await?;
+        }
         Ok(())
     }
 
@@ -169,10 +191,11 @@ impl<'a> Sink<'a> {
         }
         self.batch_bytes = packed.len() + packed.len() / 16;
         let names = self.names.clone();
-        aside(self.env, move || Batch::unpacked(packed, count, names)).await.map(Some)
+        self.aside.in_turn(count, move || Batch::unpacked(packed, count, names)).await.map(Some)
     }
 }
 
+#[async_trait]
 impl Taker for Sink<'_> {
     fn quiet(&mut self) {
         self.quiet += 1;
@@ -189,12 +212,18 @@ impl Taker for Sink<'_> {
         Ok(())
     }
 
-    fn looks(&mut self, looks: Vec<Look>) -> Result<()> {
-        let (rules, judged, names) = (&self.rules, self.judged, &self.names);
-        let remember = self.remember;
-        let decide = |looks: Vec<Look>| Decided::of(rules, judged, remember, names.clone(), looks);
-        for piece in in_pieces(self.env, looks, &decide)? {
-            self.take(piece)?;
+    async fn looks(&mut self, looks: Vec<Look>) -> Result<()> {
+        while self.deciding.len() >= self.aside.env().hands() {
+            self.decided().await?;
+        }
+        let (ground, now, remember) = (Arc::clone(&self.ground), self.now, self.remember);
+        let (records, names) = (looks.len(), self.names.clone());
+        let decide = move || Decided::of(&ground.rules(now), &ground.judged, remember, names, looks);
+        let mut deciding = self.aside.at_once(records, decide).boxed();
+        // Begun now, while more is being read.
+        match poll!(&mut deciding) {
+            Poll::Ready(decided) => self.deciding.push_back(ready(decided).boxed()),
+            Poll::Pending => self.deciding.push_back(deciding),
         }
         Ok(())
     }

@@ -33,14 +33,9 @@ pub trait Env: Send + Sync {
     fn is_gone(&self, _process: &ProcessId) -> bool {
         false
     }
-    /// How many pieces of work are worth handing to [`Env::together`].
+    /// How much work is worth handing to [`Env::aside`] at a time.
     fn hands(&self) -> usize {
         1
-    }
-    /// Carries out pieces of work that only compute: in turn, or at once where the machine has the hands for it. All are
-    /// done when this returns.
-    fn together(&self, pieces: &mut [Piece<'_>]) {
-        pieces.iter_mut().for_each(|piece| piece());
     }
     /// Carries out work that only computes: beside what else goes on where there is a thread for it, at once otherwise. It
     /// begins when this is first polled.
@@ -50,9 +45,6 @@ pub trait Env: Send + Sync {
     /// A named point between two steps, where tests stop the process. Does nothing otherwise.
     fn failpoint(&self, _name: &'static str) {}
 }
-
-/// A piece of work that only computes.
-pub type Piece<'a> = Box<dyn FnMut() + Send + 'a>;
 
 /// A process, told from every other: also from a later one that was given the same number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,6 +6,7 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::ser::SerializeTuple;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::super::append::append;
 use super::{FieldImage, Image};
 
 const WAREHOUSE: u8 = 1;
@@ -23,12 +24,29 @@ fn bits(image: Option<&Image>, there: u8, print: u8) -> u8 {
     }
 }
 
+fn head(images: &FieldImage) -> u8 {
+    let mut head = bits(images.warehouse.as_ref(), WAREHOUSE, WAREHOUSE_PRINT);
+    head |= bits(images.platform.as_ref(), PLATFORM, PLATFORM_PRINT);
+    head |= if images.sent_platform.is_some() { SENT_PLATFORM } else { 0 };
+    head | if images.sent_warehouse.is_some() { SENT_WAREHOUSE } else { 0 }
+}
+
+/// Appends what [`FieldImage`] is serialised as.
+pub(super) fn append_images(images: &FieldImage, into: &mut Vec<u8>) -> postcard::Result<()> {
+    into.push(head(images));
+    for image in [&images.warehouse, &images.platform].into_iter().flatten() {
+        match image {
+            Image::Value(value) => append(value, into)?,
+            Image::Print(print) => into.extend_from_slice(print),
+        }
+    }
+    let sent = [&images.sent_platform, &images.sent_warehouse];
+    sent.into_iter().flatten().try_for_each(|sent| append(sent, into))
+}
+
 impl Serialize for FieldImage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut head = bits(self.warehouse.as_ref(), WAREHOUSE, WAREHOUSE_PRINT);
-        head |= bits(self.platform.as_ref(), PLATFORM, PLATFORM_PRINT);
-        head |= if self.sent_platform.is_some() { SENT_PLATFORM } else { 0 };
-        head |= if self.sent_warehouse.is_some() { SENT_WAREHOUSE } else { 0 };
+        let head = head(self);
         let parts = (head & (WAREHOUSE | PLATFORM | SENT_PLATFORM | SENT_WAREHOUSE)).count_ones();
         let mut tuple = serializer.serialize_tuple(1 + parts as usize)?;
         tuple.serialize_element(&head)?;
@@ -112,7 +130,9 @@ mod tests {
                 }
             }
         }
+        detail.set_wrote(tidegate_model::sync::Target::Platform, Instant(-7));
         let bytes = detail.encode().expect("encoded");
+        assert_eq!(bytes, postcard::to_allocvec(&detail).expect("encoded"), "written as serde would");
         assert_eq!(Detail::decode(&bytes).expect("decoded"), detail);
     }
 

@@ -101,5 +101,6 @@ fn gone(rules: &Rules<'_>, look: &Look, to: Target, verdict: &mut Verdict) {
         return;
     }
     let change = Asked { remote: entry.remote.clone(), action: Action::Delete, fields: None, expect: None };
-    *verdict.to_mut(to) = TargetPlan { class: Class::Write, change: Some(change), writes: Writes::default(), dropped: 0 };
+    *verdict.to_mut(to) =
+        TargetPlan { class: Class::Write, change: Some(change), writes: Writes::default(), dropped: 0 };
 }

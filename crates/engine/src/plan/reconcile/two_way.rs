@@ -99,7 +99,8 @@ fn one(rules: &Rules<'_>, look: &Look, on: Target, verdict: &mut Verdict) {
         expect: Some(shown(rules, on, row)),
     };
     *verdict.to_mut(off) = TargetPlan::of(if edited { Class::Held } else { Class::Unchanged });
-    *verdict.to_mut(on) = TargetPlan { class: Class::Write, change: Some(change), writes: Writes::default(), dropped: 0 };
+    *verdict.to_mut(on) =
+        TargetPlan { class: Class::Write, change: Some(change), writes: Writes::default(), dropped: 0 };
 }
 
 fn shown(rules: &Rules<'_>, side: Target, row: &SideRow) -> Fields {
@@ -193,11 +194,8 @@ fn same_record(known: Option<&RemoteId>, platform: &SideRow) -> bool {
 
 fn finish(rules: &Rules<'_>, look: &Look, to: Target, plan: Plan, target: &SideRow, verdict: &mut Verdict) {
     let all = shown(rules, to, target);
-    let expect: Fields = plan
-        .writes
-        .iter()
-        .filter_map(|write| Some((write.name.clone(), all.get(write.name)?.clone())))
-        .collect();
+    let expect: Fields =
+        plan.writes.iter().filter_map(|write| Some((write.name.clone(), all.get(write.name)?.clone()))).collect();
     plan.finish(rules, look, to, Action::Update, Some(expect), verdict);
 }
 

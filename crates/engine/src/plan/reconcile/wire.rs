@@ -2,7 +2,6 @@
 //! twice this way, so what repeats is left out: names stand as numbers of a table, a value that is sent as it was read
 //! stands once, and so do the fields of a change that only carries its writes.
 
-use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 use tidegate_model::change::Action;
 use tidegate_model::error::{Error, Result};
@@ -11,6 +10,7 @@ use tidegate_model::record::{FieldName, Fields, Key, RemoteId};
 use tidegate_model::value::Value;
 
 use super::{Asked, Class, FieldWrite, TargetPlan, Verdict, Writes};
+use crate::plan::append::append;
 use crate::plan::images::Detail;
 
 /// The names that packed verdicts refer to by number. A number once given stays.
@@ -62,28 +62,8 @@ struct PackedWrite {
     streak: u8,
 }
 
-/// Bytes at the end of a buffer.
-struct End<'a>(&'a mut Vec<u8>);
-
-impl Flavor for End<'_> {
-    type Output = ();
-
-    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(data);
-        Ok(())
-    }
-    fn try_push(&mut self, data: u8) -> postcard::Result<()> {
-        self.0.push(data);
-        Ok(())
-    }
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
-    }
-}
-
 fn put<T: Serialize + ?Sized>(part: &T, into: &mut Vec<u8>) -> Result<()> {
-    postcard::serialize_with_flavor(part, End(into))
-        .map_err(|error| Error::internal("pack a planned change").cause(error))
+    append(part, into).map_err(|error| Error::internal("pack a planned change").cause(error))
 }
 
 fn take<'b, T: Deserialize<'b>>(bytes: &mut &'b [u8]) -> Result<T> {
@@ -93,6 +73,13 @@ fn take<'b, T: Deserialize<'b>>(bytes: &mut &'b [u8]) -> Result<T> {
     Ok(part)
 }
 
+fn take_print(bytes: &mut &[u8]) -> Result<Print> {
+    let short = || Error::internal("unpack a planned change: the bytes end early");
+    let (print, rest) = bytes.split_first_chunk().ok_or_else(short)?;
+    *bytes = rest;
+    Ok(*print)
+}
+
 /// Appends a verdict to a buffer.
 ///
 /// # Errors
@@ -100,7 +87,10 @@ fn take<'b, T: Deserialize<'b>>(bytes: &mut &'b [u8]) -> Result<T> {
 pub fn pack(verdict: &Verdict, names: &mut Names, into: &mut Vec<u8>) -> Result<()> {
     let bits = [verdict.open, verdict.remove, verdict.keep, verdict.was_open];
     let bits = bits.into_iter().enumerate().fold(0_u8, |all, (at, bit)| all | (u8::from(bit) << at));
-    put(&(&verdict.key, &verdict.remote, verdict.flags, &verdict.prints, &verdict.detail, bits), into)?;
+    put(&(&verdict.key, &verdict.remote, verdict.flags), into)?;
+    // As they are, which is how they would be written byte by byte.
+    [verdict.prints.0, verdict.prints.1].iter().for_each(|print| into.extend_from_slice(print));
+    put(&(&verdict.detail, bits), into)?;
     pack_plan(&verdict.to_platform, names, into)?;
     pack_plan(&verdict.to_warehouse, names, into)?;
     put(&(&verdict.rejects, &verdict.over, &verdict.conflicts), into)
@@ -147,8 +137,9 @@ pub(super) fn identical(a: &Value, b: &Value) -> bool {
 /// The bytes are no verdict's.
 pub fn unpack<'b>(bytes: &'b [u8], names: &Names) -> Result<(Verdict, &'b [u8])> {
     let mut rest = bytes;
-    let (key, remote, flags, prints, detail, bits) =
-        take::<(Key, Option<RemoteId>, u8, (Print, Print), Detail, u8)>(&mut rest)?;
+    let (key, remote, flags) = take::<(Key, Option<RemoteId>, u8)>(&mut rest)?;
+    let prints = (take_print(&mut rest)?, take_print(&mut rest)?);
+    let (detail, bits) = take::<(Detail, u8)>(&mut rest)?;
     let to_platform = unpack_plan(&mut rest, names)?;
     let to_warehouse = unpack_plan(&mut rest, names)?;
     let (rejects, over, conflicts) = take(&mut rest)?;

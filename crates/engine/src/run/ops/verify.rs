@@ -1,5 +1,6 @@
 //! `verify`: both sides are read back as they are and compared with what the ledger says they hold.
 
+use async_trait::async_trait;
 use tidegate_model::change::{Action, FieldReject};
 use tidegate_model::error::{Error, Result};
 use tidegate_model::ports::flags;
@@ -74,6 +75,7 @@ struct Comparison<'a> {
     found: Vec<Drift>,
 }
 
+#[async_trait]
 impl Taker for Comparison<'_> {
     fn quiet(&mut self) {}
     fn keyless(&mut self, _to: Target, _why: FieldReject) -> Result<()> {
@@ -85,7 +87,7 @@ impl Taker for Comparison<'_> {
     fn rejected(&self) -> u64 {
         0
     }
-    fn looks(&mut self, looks: Vec<Look>) -> Result<()> {
+    async fn looks(&mut self, looks: Vec<Look>) -> Result<()> {
         looks.iter().for_each(|look| self.compare(look));
         Ok(())
     }
@@ -213,10 +215,8 @@ async fn mends(ctx: &Ctx, drift: &[Drift]) -> Result<Vec<Verdict>> {
                 detail: Detail::clone(&look.detail),
                 ..reconcile(&rules, &look)
             };
-            let expect = writes
-                .iter()
-                .filter_map(|write| Some((write.name.clone(), write.before()?.clone())))
-                .collect();
+            let expect =
+                writes.iter().filter_map(|write| Some((write.name.clone(), write.before()?.clone()))).collect();
             let change = Asked {
                 remote: if side == Target::Platform { verdict.remote.clone() } else { own_name(&look, side) },
                 action: Action::Update,

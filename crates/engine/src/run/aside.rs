@@ -1,0 +1,68 @@
+//! Work on thousands of records that only computes, done beside what else goes on.
+
+use std::sync::{Arc, PoisonError};
+
+use futures_util::lock::Mutex;
+use tidegate_model::error::{Error, Result};
+use tidegate_model::ports::Env;
+
+/// Fewer records than this are not worth handing over: it costs as much as some dozens of them.
+const RECORDS_MIN: usize = 512;
+
+/// Where a run's computing goes.
+pub(crate) struct Aside {
+    env: Arc<dyn Env>,
+    turn: Mutex<()>,
+}
+
+impl Aside {
+    pub fn new(env: Arc<dyn Env>) -> Self {
+        Self { env, turn: Mutex::new(()) }
+    }
+
+    /// The surroundings.
+    pub fn env(&self) -> &dyn Env {
+        &*self.env
+    }
+
+    /// Does work on so many records once what was asked for before it is done. The next batch is unpacked when the one before
+    /// it is settled and gone, so that no more of them are there at once.
+    pub async fn in_turn<T, W>(&self, records: usize, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: FnOnce() -> Result<T> + Send + 'static,
+    {
+        let turn = self.turn.lock().await;
+        let done = work_on(self.env.clone(), records, work).await;
+        drop(turn);
+        done
+    }
+
+    /// Does work on so many records at once, whatever else is under way.
+    pub fn at_once<T, W>(&self, records: usize, work: W) -> impl Future<Output = Result<T>> + Send + use<T, W>
+    where
+        T: Send + 'static,
+        W: FnOnce() -> Result<T> + Send + 'static,
+    {
+        work_on(self.env.clone(), records, work)
+    }
+}
+
+async fn work_on<T, W>(env: Arc<dyn Env>, records: usize, work: W) -> Result<T>
+where
+    T: Send + 'static,
+    W: FnOnce() -> Result<T> + Send + 'static,
+{
+    if records < RECORDS_MIN {
+        return work();
+    }
+    let made: Arc<std::sync::Mutex<Option<Result<T>>>> = Arc::default();
+    let into = Arc::clone(&made);
+    let work = move || {
+        let done = work();
+        *into.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
+    };
+    env.aside(Box::new(work)).await;
+    let made = made.lock().unwrap_or_else(PoisonError::into_inner).take();
+    made.unwrap_or_else(|| Err(Error::internal("work that was done aside came to nothing")))
+}
