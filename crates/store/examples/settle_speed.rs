@@ -163,7 +163,7 @@ async fn load(store: &Store, shape: Shape, batches: usize) {
         marks[1] = spent();
         store.answer(&lease, &span.id, number, &answer).await.unwrap();
         marks[2] = spent();
-        store.settle_all(&lease, settlement).await.unwrap();
+        store.settle_all(&lease, std::sync::Arc::new(settlement)).await.unwrap();
         marks[3] = spent();
         for (cost, pair) in costs.iter_mut().zip(marks.windows(2)) {
             *cost += pair[1] - pair[0];

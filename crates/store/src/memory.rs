@@ -1,6 +1,7 @@
 //! The port: each call is one transaction of shared SQL on the backend at hand.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tidegate_model::error::Result;
@@ -148,9 +149,9 @@ impl Memory for Store {
         Ok(())
     }
     async fn settle(&self, lease: &Lease, settlement: &Settlement) -> Result<()> {
-        self.settle_all(lease, settlement.clone()).await
+        self.settle_all(lease, Arc::new(settlement.clone())).await
     }
-    async fn settle_all(&self, lease: &Lease, settlement: Settlement) -> Result<()> {
+    async fn settle_all(&self, lease: &Lease, settlement: Arc<Settlement>) -> Result<()> {
         let lease = lease.clone();
         write_tx!(self, |tx| ops::settle::settle(tx, &lease, &settlement).await)?;
         hit("store.settle.committed");

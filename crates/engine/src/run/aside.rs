@@ -13,11 +13,12 @@ const RECORDS_MIN: usize = 512;
 pub(crate) struct Aside {
     env: Arc<dyn Env>,
     turn: Mutex<()>,
+    spent: std::sync::Mutex<Option<Box<dyn Send>>>,
 }
 
 impl Aside {
     pub fn new(env: Arc<dyn Env>) -> Self {
-        Self { env, turn: Mutex::new(()) }
+        Self { env, turn: Mutex::new(()), spent: Default::default() }
     }
 
     /// The surroundings.
@@ -36,6 +37,21 @@ impl Aside {
         let done = work_on(self.env.clone(), records, work).await;
         drop(turn);
         done
+    }
+
+    /// Leaves what was made here and is not needed any more to be taken down here, by the work that takes it with
+    /// [`Aside::spent`]: that is, when nobody waits for the end of it.
+    pub fn leave(&self, spent: impl Send + 'static) {
+        let mut left = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        // One and no more, if nobody takes it.
+        let before = left.replace(Box::new(spent));
+        drop(left);
+        drop(before);
+    }
+
+    /// What was left.
+    pub fn spent(&self) -> Option<Box<dyn Send>> {
+        self.spent.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Does work on so many records at once, whatever else is under way.

@@ -115,7 +115,7 @@ impl<'a> Asking<'a> {
             return Ok(Intended { number: None, verdicts: batch.verdicts, answers: Answers::default() });
         }
         let env = &self.ctx.engine.env;
-        let (number, payload) = (self.number, batch.journal()?);
+        let (number, payload) = (self.number, batch.journal());
         let intents = IntentBatch { span: self.span.id.clone(), number, to: Target::Platform, payload, answer: None };
         env.failpoint("deliver.before_intend");
         self.ctx.engine.memory.intend_all(&self.ctx.lease, intents).await?;

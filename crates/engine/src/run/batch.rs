@@ -8,15 +8,18 @@ use crate::plan::reconcile::{Names, Verdict, pack, unpack};
 pub(crate) struct Batch {
     pub verdicts: Vec<Verdict>,
     /// The same, packed: what was spooled is journalled as it is.
-    packed: Vec<u8>,
-    names: Names,
+    payload: Vec<u8>,
 }
 
 impl Batch {
-    /// A batch of so many verdicts that come packed, one behind the other.
-    pub fn unpacked(packed: Vec<u8>, count: usize, names: Names) -> Result<Self> {
-        let verdicts = unpacked(&packed, count, &names)?;
-        Ok(Self { verdicts, packed, names })
+    /// What stands before the packed verdicts of a batch: the names that they refer to, and how many there are.
+    pub fn head(names: &Names, count: usize, into: Vec<u8>) -> Result<Vec<u8>> {
+        postcard::to_extend(&(names, count), into).map_err(|error| Error::internal("write intents").cause(error))
+    }
+
+    /// A batch of what [`Batch::head`] and packed verdicts make.
+    pub fn unpacked(payload: Vec<u8>) -> Result<Self> {
+        Ok(Self { verdicts: Self::read(&payload)?, payload })
     }
 
     /// A batch of verdicts that were never spooled.
@@ -25,35 +28,28 @@ impl Batch {
         for verdict in &verdicts {
             pack(verdict, &mut names, &mut packed)?;
         }
-        Ok(Self { verdicts, packed, names })
-    }
-
-    /// What is journalled as its intents. The packed form goes: it is needed once.
-    pub fn journal(&mut self) -> Result<Vec<u8>> {
-        let packed = std::mem::take(&mut self.packed);
-        let head = postcard::to_extend(&(&self.names, self.verdicts.len()), Vec::with_capacity(packed.len() + 1_024));
-        let mut payload = head.map_err(|error| Error::internal("write intents").cause(error))?;
+        let mut payload = Self::head(&names, verdicts.len(), Vec::with_capacity(packed.len() + 1_024))?;
         payload.extend_from_slice(&packed);
-        Ok(payload)
+        Ok(Self { verdicts, payload })
     }
 
-    /// The verdicts of what [`Batch::journal`] wrote.
+    /// What is journalled as its intents. It goes: it is needed once.
+    pub fn journal(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.payload)
+    }
+
+    /// The verdicts of what [`Batch::journal`] gave.
     pub fn read(payload: &[u8]) -> Result<Vec<Verdict>> {
         let head = postcard::take_from_bytes::<(Names, usize)>(payload);
-        let ((names, count), packed) =
+        let ((names, count), mut rest) =
             head.map_err(|error| Error::internal("read the intents of an interrupted run").cause(error))?;
-        unpacked(packed, count, &names)
+        // Its two prints alone take 32 bytes: a damaged count asks for no room that the bytes cannot fill.
+        let mut verdicts = Vec::with_capacity(count.min(rest.len() / 32));
+        for _ in 0..count {
+            let (verdict, after) = unpack(rest, &names)?;
+            verdicts.push(verdict);
+            rest = after;
+        }
+        Ok(verdicts)
     }
-}
-
-fn unpacked(packed: &[u8], count: usize, names: &Names) -> Result<Vec<Verdict>> {
-    // Its two prints alone take 32 bytes: a damaged count asks for no room that the bytes cannot fill.
-    let mut verdicts = Vec::with_capacity(count.min(packed.len() / 32));
-    let mut rest = packed;
-    for _ in 0..count {
-        let (verdict, after) = unpack(rest, names)?;
-        verdicts.push(verdict);
-        rest = after;
-    }
-    Ok(verdicts)
 }

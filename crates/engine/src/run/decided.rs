@@ -28,6 +28,9 @@ pub(crate) struct Decided {
     pub seen: Vec<Key>,
     /// The names that the packed verdicts refer to.
     pub names: Names,
+    /// The records, back to be taken down by the thread that made them: it makes more meanwhile, and two threads that free
+    /// and make in the same place wait for each other.
+    pub spent: Vec<Look>,
     packed: Vec<u8>,
     /// Where each verdict ends.
     ends: Vec<usize>,
@@ -38,12 +41,13 @@ impl Decided {
     pub fn of(rules: &Rules<'_>, judged: &Judged, remember: bool, names: Names, looks: Vec<Look>) -> Result<Self> {
         let mut decided = Self { names, ..Self::default() };
         decided.packed.reserve(looks.len() * VERDICT_BYTES);
-        for look in looks {
+        for look in &looks {
             if remember {
                 decided.seen.push(look.key.clone());
             }
-            decided.add(rules, judged, &look)?;
+            decided.add(rules, judged, look)?;
         }
+        decided.spent = looks;
         Ok(decided)
     }
 

@@ -160,10 +160,10 @@ impl<'a> Delivery<'a> {
 
     /// The reject guard speaks after each batch, but in a first run. It judges the whole run, however many deliver it.
     async fn guard_rejects(&mut self, heard: &Heard) -> Result<()> {
-        let Judgement { sent, refused } = heard.fresh(&self.ctx.judged);
         if !self.ctx.state.full_settled {
             return Ok(());
         }
+        let Judgement { sent, refused } = heard.fresh(&self.ctx.judged);
         self.fresh = match self.part {
             Some((shards, part)) => {
                 let (engine, heard) = (&self.ctx.engine, Judgement { sent, refused });

@@ -74,10 +74,11 @@ impl<'a> Settling<'a> {
         };
         self.done += records as u64;
         let batch = number.map(|number| (self.span.id.clone(), number));
-        let settlement = Settlement { run: self.ctx.run.clone(), batch, ..settlement };
+        let settlement = Arc::new(Settlement { run: self.ctx.run.clone(), batch, ..settlement });
         self.books.add(&settlement.books);
         env.failpoint("deliver.before_settle");
-        self.ctx.engine.memory.settle_all(&self.ctx.lease, settlement).await?;
+        self.ctx.engine.memory.settle_all(&self.ctx.lease, Arc::clone(&settlement)).await?;
+        self.ctx.aside.leave(settlement);
         if number.is_some() {
             env.failpoint("deliver.settled");
         }

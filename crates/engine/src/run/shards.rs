@@ -136,7 +136,7 @@ async fn plan(
 }
 
 async fn keep(ctx: &Ctx, shards: &dyn Shards, span: &Span, number: u32, verdicts: Vec<Verdict>) -> Result<()> {
-    let payload = Batch::of(verdicts)?.journal()?;
+    let payload = Batch::of(verdicts)?.journal();
     let batch = IntentBatch { span: span.id.clone(), number, to: Target::Platform, payload, answer: None };
     shards.plan_batch(&ctx.lease, &batch, number % PARTS).await
 }

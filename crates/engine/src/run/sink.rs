@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures_util::future::{BoxFuture, FutureExt as _, ready};
 use futures_util::poll;
 use tidegate_model::change::FieldReject;
-use tidegate_model::error::Result;
+use tidegate_model::error::{Error, Result};
 use tidegate_model::ports::{MAX_REJECTS_LISTED, Scratch};
 use tidegate_model::record::Key;
 use tidegate_model::run::{Books, Counts};
@@ -35,6 +35,8 @@ pub(crate) struct Sink<'a> {
     /// The names that the verdicts in scratch refer to.
     names: Names,
     buffer: Vec<u8>,
+    /// Verdicts in scratch that were not read since it was rewound.
+    ahead: u64,
     /// Room for the packed verdicts of a batch.
     batch_bytes: usize,
     /// Records that are being decided about, in their order.
@@ -77,6 +79,7 @@ impl<'a> Sink<'a> {
             scratch,
             names,
             buffer: Vec::new(),
+            ahead: 0,
             batch_bytes: 0,
             verdicts: 0,
             books,
@@ -166,6 +169,7 @@ impl<'a> Sink<'a> {
 
     /// Goes back to the first spooled verdict.
     pub fn rewind(&mut self) -> Result<()> {
+        self.ahead = self.verdicts;
         self.scratch.rewind()
     }
 
@@ -174,24 +178,32 @@ impl<'a> Sink<'a> {
         if !self.scratch.next(&mut self.buffer)? {
             return Ok(None);
         }
+        self.ahead = self.ahead.saturating_sub(1);
         Ok(Some(unpack(&self.buffer, &self.names)?.0))
     }
 
     /// The next spooled verdicts, at most so many, as they are journalled; none at the end.
     pub async fn next_batch(&mut self, size: usize) -> Result<Option<Batch>> {
-        // Batches are of about the same size.
-        let mut packed = Vec::with_capacity(self.batch_bytes);
-        let mut count = 0;
-        while count < size && self.scratch.next(&mut self.buffer)? {
-            packed.extend_from_slice(&self.buffer);
-            count += 1;
-        }
+        let count = usize::try_from(self.ahead).unwrap_or(usize::MAX).min(size);
         if count == 0 {
             return Ok(None);
         }
-        self.batch_bytes = packed.len() + packed.len() / 16;
-        let names = self.names.clone();
-        self.aside.in_turn(count, move || Batch::unpacked(packed, count, names)).await.map(Some)
+        // Batches are of about the same size.
+        let mut payload = Batch::head(&self.names, count, Vec::with_capacity(self.batch_bytes))?;
+        for _ in 0..count {
+            if !self.scratch.next(&mut self.buffer)? {
+                return Err(Error::internal("fewer planned changes came back from scratch than were written"));
+            }
+            payload.extend_from_slice(&self.buffer);
+        }
+        self.ahead -= count as u64;
+        self.batch_bytes = payload.len() + payload.len() / 16;
+        let spent = self.aside.spent();
+        let unpack = move || {
+            drop(spent);
+            Batch::unpacked(payload)
+        };
+        self.aside.in_turn(count, unpack).await.map(Some)
     }
 }
 
@@ -213,7 +225,8 @@ impl Taker for Sink<'_> {
     }
 
     async fn looks(&mut self, looks: Vec<Look>) -> Result<()> {
-        while self.deciding.len() >= self.aside.env().hands() {
+        // One more than there are hands, so that none is idle while the oldest is waited for.
+        while self.deciding.len() > self.aside.env().hands() {
             self.decided().await?;
         }
         let (ground, now, remember) = (Arc::clone(&self.ground), self.now, self.remember);

@@ -3,6 +3,7 @@
 //! Only [`Memory::settle`] moves progress. There is no function that sets a cursor; `reset` is a settlement too.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -368,8 +369,9 @@ pub trait Memory: Send + Sync {
     async fn answer(&self, lease: &Lease, span: &str, number: u32, answer: &[u8]) -> Result<()>;
     /// Goes one step forward, all or nothing.
     async fn settle(&self, lease: &Lease, settlement: &Settlement) -> Result<()>;
-    /// The same for one that is not needed afterwards: a batch of thousands is handed on instead of copied.
-    async fn settle_all(&self, lease: &Lease, settlement: Settlement) -> Result<()> {
+    /// The same for a batch of thousands, which is not copied. Who made it keeps a part in it and takes it down: threads that
+    /// free what another one has made, while that one makes more, wait for each other.
+    async fn settle_all(&self, lease: &Lease, settlement: Arc<Settlement>) -> Result<()> {
         self.settle(lease, &settlement).await
     }
 
