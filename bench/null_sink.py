@@ -28,7 +28,7 @@ MODELS = {
              "type: http\nurl: {url}/contacts/{{{{key}}}}\nmethod: PUT\nauth: {{ method: bearer, token: token }}\n"
              "body: {{ {body} }}\n"),
 }
-ROWS = {"planhat": 200_000, "batch": 200_000, "http": 40_000}
+ROWS = {"planhat": 500_000, "batch": 500_000, "http": 50_000}
 ROUNDS = 5
 MEASURED = ("import resource,subprocess,sys,time,json\n"
             "s=time.monotonic(); p=subprocess.run(sys.argv[1:],stdout=subprocess.PIPE,stderr=subprocess.PIPE)\n"
@@ -117,9 +117,17 @@ def compare(kind, fields, tidegate, poster, url, folder):
     return over
 
 
+def before_all():
+    """What begins the sink: it stands for another machine, so where the bench goes before everything else (`chrt -r`), the
+    sink goes before the bench."""
+    if os.sched_getscheduler(0) != os.SCHED_RR:
+        return []
+    return ["chrt", "-r", str(os.sched_getparam(0).sched_priority + 10)]
+
+
 def main():
     tidegate, poster = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
-    with subprocess.Popen([poster, "sink"], stdout=subprocess.PIPE, text=True) as sink:
+    with subprocess.Popen([*before_all(), poster, "sink"], stdout=subprocess.PIPE, text=True) as sink:
         try:
             url, over = sink.stdout.readline().strip(), False
             for kind in sys.argv[3:] or MODELS:

@@ -1,8 +1,8 @@
 //! A sync made ready for one operation: described, mapped, checked.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 use tidegate_model::error::{Error, ErrorKind, Result};
@@ -23,6 +23,7 @@ use crate::plan::reconcile::Rules;
 use crate::run::wanted::with_statements;
 
 use super::aside::Aside;
+use super::ground::Ground;
 use super::history::decided;
 use super::judged::Judged;
 use super::retry::again;
@@ -81,6 +82,7 @@ pub(crate) struct Ctx {
     pub rekeyed: Vec<Key>,
     /// Where the run's computing goes that need not be waited for.
     pub aside: Aside,
+    ground: OnceLock<Arc<Ground>>,
     /// A person's choices, by key.
     pub choices: BTreeMap<Key, Vec<(Option<String>, Choice)>>,
 }
@@ -146,6 +148,7 @@ impl Ctx {
             under_way: Arc::default(),
             part: None,
             aside: Aside::new(engine.env.clone()),
+            ground: OnceLock::new(),
             proved: AtomicI64::new(engine.env.now().0),
             rekeyed,
             choices,
@@ -155,17 +158,12 @@ impl Ctx {
 
     /// The rules of reconciliation for this run.
     pub fn rules(&self) -> Rules<'_> {
-        Rules {
-            sync: &self.sync,
-            mapping: &self.mapping,
-            printer: &self.printer,
-            now: self.now,
-            direction: self.direction(),
-            platform_key: self.sync.key.platform.as_deref(),
-            follows: self.follows(),
-            whole: self.abilities.whole,
-            holds_uncertain: self.holds_uncertain(),
-        }
+        self.ground().rules(self.now)
+    }
+
+    /// What they are made of.
+    pub fn ground(&self) -> &Arc<Ground> {
+        self.ground.get_or_init(|| Arc::new(Ground::of(self)))
     }
 
     /// The directions that this run may write.

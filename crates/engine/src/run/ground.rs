@@ -29,15 +29,14 @@ pub(crate) struct Ground {
 
 impl Ground {
     pub fn of(ctx: &Ctx) -> Self {
-        let Rules { direction, follows, whole, holds_uncertain, .. } = ctx.rules();
         Self {
             sync: ctx.sync.clone(),
             mapping: ctx.mapping.clone(),
             printer: ctx.printer.clone(),
-            direction,
-            follows,
-            whole,
-            holds_uncertain,
+            direction: ctx.direction(),
+            follows: ctx.follows(),
+            whole: ctx.abilities.whole,
+            holds_uncertain: ctx.holds_uncertain(),
             rejected: ctx.rejected.clone(),
             judged: ctx.judged.clone(),
         }

@@ -37,7 +37,7 @@ pub(crate) struct Settling<'a> {
 impl<'a> Settling<'a> {
     pub fn new(ctx: &'a Ctx, span: &'a Span, total: u64) -> Self {
         let (books, apart) = (Books::default(), Books::default());
-        let ground = Arc::new(Ground::of(ctx));
+        let ground = Arc::clone(ctx.ground());
         Self { ctx, span, ground, books, apart, stale: Vec::new(), done: 0, total }
     }
 

@@ -64,7 +64,7 @@ pub(crate) struct Sink<'a> {
 
 impl<'a> Sink<'a> {
     pub fn new(ctx: &'a Ctx, planned: Planned, remember: bool) -> Result<Self> {
-        let (ground, aside) = (Arc::new(Ground::of(ctx)), &ctx.aside);
+        let (ground, aside) = (Arc::clone(ctx.ground()), &ctx.aside);
         let scratch = aside.env().scratch()?;
         let (books, rejects) = (Books::default(), Vec::new());
         // All names that are usual, so that all decisions number them alike.

@@ -46,6 +46,11 @@ pub(super) fn to_decimal(value: &Value, precision: u8, scale: i8) -> Result<Valu
         finite(*number)?;
     }
     let number = number_of(value).ok_or_else(|| not_a(value, "number"))?;
+    // Sent as it was read where it may be: zeros filled up to the scale of the target say nothing, and cost at every step.
+    let more = usize::try_from(i16::from(scale) - i16::from(number.scale()));
+    if number.scale() >= 0 && more.is_ok_and(|more| number.digits() + more <= usize::from(precision)) {
+        return Ok(Value::Decimal(number));
+    }
     let Some(scaled) = number.normalized().rescale(scale) else {
         let reason = format!("has more than {scale} digits after the point; use `transform: [round:{scale}]`");
         return Err(Broken::new("precision", reason));
@@ -53,9 +58,7 @@ pub(super) fn to_decimal(value: &Value, precision: u8, scale: i8) -> Result<Valu
     if scaled.digits() > usize::from(precision) {
         return Err(Broken::new("out_of_range", format!("has more digits than decimal({precision},{scale}) holds")));
     }
-    // Sent as it was read where it may be: zeros filled up to the scale of the target say nothing, and cost at every step.
-    let fits = (0..=scale).contains(&number.scale());
-    Ok(Value::Decimal(if fits { number } else { scaled }))
+    Ok(Value::Decimal(scaled))
 }
 
 pub(super) fn to_float(value: &Value) -> Result<Value, Broken> {

@@ -54,6 +54,22 @@ fn numbers_become_others_only_without_loss() {
 }
 
 #[test]
+fn a_number_keeps_its_digits_where_the_target_takes_them() {
+    let written = |value: Value, to: Type| fitted(value, to).map(|value| value.to_string());
+    let wide = Type::Decimal { precision: 38, scale: 18 };
+    for (given, to, sent) in [("1.50", wide, "1.50"), ("7", wide, "7"), ("1.500", D, "1.50"), ("-0.0", D, "0.0")] {
+        assert_eq!(written(dec(given), to), Ok(sent.into()), "{given}");
+    }
+    assert_eq!(written(Value::Int(7), wide), Ok("7".into()));
+    // A zero needs one digit, whatever the scale; 1 needs three at a scale of two.
+    let only_fraction = Type::Decimal { precision: 2, scale: 2 };
+    assert_eq!(written(dec("0"), only_fraction), Ok("0.00".into()));
+    assert_eq!(written(dec("0.99"), only_fraction), Ok("0.99".into()));
+    assert_eq!(written(dec("1"), only_fraction), Err("out_of_range".into()));
+    assert_eq!(written(dec("1234.5"), D), Err("out_of_range".into()));
+}
+
+#[test]
 fn texts_come_from_other_types_only_where_told() {
     assert_eq!(fitted(Value::Int(7), Type::Text), Err("wrong_type".into()));
     assert_eq!(hinted(Value::Int(7), Type::Text, As::Text, None), Ok(Value::text("7")));
