@@ -68,8 +68,9 @@ pub(crate) async fn look<'a>(ctx: &'a Ctx, mut run: Option<&mut RunRecord>) -> R
         }
         let mut sink = new_sink(ctx, &plan)?;
         let outcome = detect(ctx, &plan, &mut sink).await;
-        // Also of a read that broke off: what was looked at counts.
-        let outcome = sink.drain().await.and(outcome);
+        // Also of a read that broke off: what was looked at counts. Why it broke off is what is told.
+        let drained = sink.drain().await;
+        let outcome = outcome.and(drained);
         sink.finish();
         let error = match (&outcome, attempt < DETECTIONS_MAX) {
             (Err(error), true) => error,

@@ -1,7 +1,8 @@
 //! A project on a bad day: calls meet again and again with what BigQuery and the way to it are known for, and lines of
 //! the Storage Read API break. A connector repeats nothing, so the calls are repeated here, as the engine repeats them.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,6 +19,9 @@ use tidegate_model::{Error, Instant, Result};
 const ATTEMPTS: usize = 12;
 /// Findings of `check` that only say that something was not to be had just then.
 const PASSING: [&str; 3] = ["lost", "unavailable", "rate_limited"];
+
+/// Loads whose answer somebody has had, by their table and operation.
+static ANSWERED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// Repeats what may be repeated: everything here is known by its operation, or only reads.
 pub struct Insistent(pub Arc<dyn Warehouse>);
@@ -115,8 +119,9 @@ impl Warehouse for Insistent {
         };
         let again = || Box::new(Kept { pages: kept.clone(), error: error.clone(), at: 0 });
         let (loaded, attempts) = insist(|| self.0.load(relation, load, again())).await?;
-        // What was carried out before its answer was lost is this very call's.
-        let replayed = loaded.replayed && attempts == 1;
+        // What was carried out before its answer was lost is this very call's, unless an earlier call was answered.
+        let first = ANSWERED.lock().expect("nobody fell").insert(format!("{relation} {}", load.op.0));
+        let replayed = loaded.replayed && (attempts == 1 || !first);
         Ok(Loaded { replayed, ..loaded })
     }
 
