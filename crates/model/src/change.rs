@@ -83,6 +83,13 @@ pub enum Outcome {
     Unknown(#[serde(with = "error_text")] Error),
 }
 
+impl Outcome {
+    /// Whether the target's record was not what was thought of it.
+    pub fn is_missed(&self) -> bool {
+        matches!(self, Self::Missed { .. })
+    }
+}
+
 /// Why a record, or one field of it, cannot be delivered as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldReject {

@@ -26,8 +26,7 @@ pub(crate) struct Answers {
 impl Answers {
     /// Whether some record was not what the plan thought.
     pub fn missed(&self) -> bool {
-        let missed = |outcome: &Outcome| matches!(outcome, Outcome::Missed { .. });
-        [&self.platform, &self.warehouse].into_iter().flatten().flatten().any(missed)
+        [&self.platform, &self.warehouse].into_iter().flatten().flatten().any(Outcome::is_missed)
     }
 }
 
@@ -72,7 +71,7 @@ impl Heard {
         let mut counts = Judgement::default();
         for (verdict, outcome) in asked(Target::Platform).zip(platform).chain(asked(Target::Warehouse).zip(warehouse)) {
             let refused = matches!(outcome, Outcome::Rejected(_));
-            let sent = !matches!(outcome, Outcome::Retry(_) | Outcome::Missed { .. });
+            let sent = !(outcome.is_missed() || matches!(outcome, Outcome::Retry(_)));
             if sent && !(refused && judged.has(&verdict.key)) {
                 counts.sent += 1;
                 counts.refused += u64::from(refused);
@@ -86,7 +85,7 @@ impl Heard {
 /// said of the records from this one on, for the warehouse's turn.
 fn is_asked(verdict: &Verdict, to: Target, told: &mut std::slice::Iter<'_, Outcome>) -> bool {
     let on_platform = to == Target::Warehouse && verdict.to_platform.change.is_some();
-    let missed = on_platform && matches!(told.next(), Some(Outcome::Missed { .. }));
+    let missed = on_platform && told.next().is_some_and(Outcome::is_missed);
     !missed && verdict.to(to).change.is_some()
 }
 

@@ -1,6 +1,7 @@
 //! The second half of delivering a batch: its answers become ledger entries, rejects, history and counts, in one
 //! transaction of the store.
 
+use std::mem::take;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -13,7 +14,7 @@ use tidegate_model::span::Span;
 use tidegate_model::sync::{Target, WriteMode};
 use tidegate_model::time::Instant;
 
-use crate::plan::reconcile::{Answered, Class, Settled, TargetPlan, Verdict, settle};
+use crate::plan::reconcile::{Answered, Class, Settled, TargetPlan, Verdict, settle, settle_in_place};
 
 use super::ask::{Answers, Heard};
 use super::context::Ctx;
@@ -23,7 +24,6 @@ use super::ground::Ground;
 pub(crate) struct Settling<'a> {
     ctx: &'a Ctx,
     span: &'a Span,
-    ground: Arc<Ground>,
     /// Counts of everything settled, and of what was not reached.
     pub books: Books,
     /// Those of them that no settlement holds.
@@ -37,8 +37,7 @@ pub(crate) struct Settling<'a> {
 impl<'a> Settling<'a> {
     pub fn new(ctx: &'a Ctx, span: &'a Span, total: u64) -> Self {
         let (books, apart) = (Books::default(), Books::default());
-        let ground = Arc::clone(ctx.ground());
-        Self { ctx, span, ground, books, apart, stale: Vec::new(), done: 0, total }
+        Self { ctx, span, books, apart, stale: Vec::new(), done: 0, total }
     }
 
     /// Counts verdicts that the run does not come to.
@@ -61,15 +60,16 @@ impl<'a> Settling<'a> {
     pub async fn settle(&mut self, heard: Heard, last: bool) -> Result<Vec<Missed>> {
         let env = &self.ctx.engine.env;
         let (number, now) = (heard.number, heard.sent_at);
-        let (ground, resumed) = (Arc::clone(&self.ground), self.ctx.resumed.load(Ordering::Relaxed));
+        let (ground, resumed) = (Arc::clone(self.ctx.ground()), self.ctx.resumed.load(Ordering::Relaxed));
         let (records, settlement, missed) = if heard.answers.missed() {
-            let (told, missed) = self.sorted(heard, last);
+            let (mut told, missed) = self.sorted(heard, last);
             let records = told.len();
-            let work = move || ground.settlement(now, resumed, told.into_iter());
+            let work = move || ground.settlement(now, resumed, told.iter_mut().map(taken));
             (records, self.ctx.aside.in_turn(records, work).await?, missed)
         } else {
-            let records = heard.verdicts.len();
-            let work = move || ground.settlement(now, resumed, told(heard));
+            let Heard { mut verdicts, answers, .. } = heard;
+            let records = verdicts.len();
+            let work = move || ground.settlement(now, resumed, told(&mut verdicts, answers));
             (records, self.ctx.aside.in_turn(records, work).await?, Vec::new())
         };
         self.done += records as u64;
@@ -92,7 +92,9 @@ impl<'a> Settling<'a> {
     fn sorted(&mut self, heard: Heard, last: bool) -> (Vec<Told>, Vec<Missed>) {
         let mut missed = Vec::new();
         let mut settled = Vec::with_capacity(heard.verdicts.len());
-        for (verdict, platform, warehouse) in told(heard) {
+        let mut dealt = Dealt::new(heard.answers);
+        for verdict in heard.verdicts {
+            let (platform, warehouse) = dealt.next(&verdict);
             if !is_missed(&platform) && !is_missed(&warehouse) {
                 settled.push((verdict, platform, warehouse));
                 continue;
@@ -145,7 +147,7 @@ impl<'a> Settling<'a> {
 }
 
 fn is_missed(answered: &Answered) -> bool {
-    matches!(answered, Answered::Outcome(Outcome::Missed { .. }))
+    matches!(answered, Answered::Outcome(outcome) if outcome.is_missed())
 }
 
 fn is_gone(answered: &Answered) -> bool {
@@ -187,7 +189,7 @@ impl Dealt {
             Some(_) => deal(&mut self.platform),
             None => Answered::Nothing,
         };
-        let missed = matches!(platform, Answered::Outcome(Outcome::Missed { .. }));
+        let missed = is_missed(&platform);
         let warehouse = match verdict.to_warehouse.change {
             Some(_) if missed => Answered::NotReached,
             Some(_) => deal(&mut self.warehouse),
@@ -200,23 +202,32 @@ impl Dealt {
 /// A record with what both sides answered.
 type Told = (Verdict, Answered, Answered);
 
+fn taken((verdict, platform, warehouse): &mut Told) -> (&mut Verdict, Answered, Answered) {
+    (verdict, take(platform), take(warehouse))
+}
+
 /// The records of a batch with what was answered.
-fn told(heard: Heard) -> impl Iterator<Item = Told> {
-    let mut dealt = Dealt::new(heard.answers);
-    heard.verdicts.into_iter().map(move |verdict| {
-        let (platform, warehouse) = dealt.next(&verdict);
+fn told(verdicts: &mut [Verdict], answers: Answers) -> impl Iterator<Item = (&mut Verdict, Answered, Answered)> {
+    let mut dealt = Dealt::new(answers);
+    verdicts.iter_mut().map(move |verdict| {
+        let (platform, warehouse) = dealt.next(verdict);
         (verdict, platform, warehouse)
     })
 }
 
 impl Ground {
     /// What the answers of some records come to.
-    fn settlement(&self, now: Instant, resumed: bool, told: impl Iterator<Item = Told>) -> Result<Settlement> {
+    fn settlement<'v>(
+        &self,
+        now: Instant,
+        resumed: bool,
+        told: impl Iterator<Item = (&'v mut Verdict, Answered, Answered)>,
+    ) -> Result<Settlement> {
         let rules = self.rules(now);
         let mut settlement = Settlement::default();
         settlement.entries.reserve(told.size_hint().0);
         for (verdict, platform, warehouse) in told {
-            self.add(&mut settlement, resumed, settle(&rules, verdict, platform, warehouse)?);
+            self.add(&mut settlement, resumed, settle_in_place(&rules, verdict, platform, warehouse)?);
         }
         Ok(settlement)
     }
@@ -237,7 +248,7 @@ impl Ground {
             && !(silent && self.judged.is_uncertain(&key))
             && (resumed || self.rejected.contains(&key))
         {
-            settlement.delivered_to.extend(one.delivered_to.iter().map(|to| (key.clone(), *to)));
+            settlement.delivered_to.extend(one.delivered_to.iter().map(|to| (key.clone(), to)));
         }
         settlement.entries.extend(one.record);
         settlement.rejects.extend(one.rejects);

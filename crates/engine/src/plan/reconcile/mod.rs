@@ -10,7 +10,7 @@ mod two_way;
 mod wire;
 mod writes;
 
-pub use settle::{Answered, Settled, UNCERTAIN, settle, unwritten};
+pub use settle::{Answered, Settled, Sides, UNCERTAIN, settle, settle_in_place, unwritten};
 pub use wire::{Names, pack, unpack};
 pub use writes::{Asked, FieldWrite, TargetPlan, Write, Writes};
 

@@ -29,6 +29,26 @@ pub enum Answered {
 /// The rule of writes that may have arrived and are not sent again: only a later write that is answered closes them.
 pub const UNCERTAIN: &str = "uncertain";
 
+/// None, one or both sides.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sides([bool; 2]);
+
+impl Sides {
+    /// Adds a side.
+    pub fn add(&mut self, side: Target) {
+        self.0[slot(side)] = true;
+    }
+    /// Takes a side out.
+    pub fn remove(&mut self, side: Target) {
+        self.0[slot(side)] = false;
+    }
+    /// Those that are in here.
+    pub fn iter(&self) -> impl Iterator<Item = Target> {
+        let sides = *self;
+        [Target::Platform, Target::Warehouse].into_iter().filter(move |side| sides.0[slot(*side)])
+    }
+}
+
 /// Everything that settling one record changes.
 #[derive(Debug, Clone, Default)]
 pub struct Settled {
@@ -45,7 +65,7 @@ pub struct Settled {
     /// Conflicts that are over.
     pub settled_conflicts: Vec<(Key, Option<String>)>,
     /// Sides towards which nothing is rejected any more.
-    pub delivered_to: Vec<Target>,
+    pub delivered_to: Sides,
     /// Writes carried out.
     pub history: Vec<HistoryEntry>,
     /// Counts.
@@ -53,7 +73,17 @@ pub struct Settled {
 }
 
 /// Settles one record: what the target said becomes images and counts.
-pub fn settle(rules: &Rules<'_>, verdict: Verdict, to_platform: Answered, to_warehouse: Answered) -> Result<Settled> {
+pub fn settle(rules: &Rules<'_>, mut verdict: Verdict, platform: Answered, warehouse: Answered) -> Result<Settled> {
+    settle_in_place(rules, &mut verdict, platform, warehouse)
+}
+
+/// The same where the verdict stands: half a kilobyte is not moved. It is of no more use afterwards.
+pub fn settle_in_place(
+    rules: &Rules<'_>,
+    verdict: &mut Verdict,
+    to_platform: Answered,
+    to_warehouse: Answered,
+) -> Result<Settled> {
     let mut state = State { rules, out: Settled::default(), written: [false, false], verdict };
     state.direction(Target::Platform, to_platform);
     state.direction(Target::Warehouse, to_warehouse);
@@ -62,7 +92,7 @@ pub fn settle(rules: &Rules<'_>, verdict: Verdict, to_platform: Answered, to_war
 
 struct State<'a> {
     rules: &'a Rules<'a>,
-    verdict: Verdict,
+    verdict: &'a mut Verdict,
     out: Settled,
     /// Whether the platform's and the warehouse's row were written.
     written: [bool; 2],
@@ -87,7 +117,7 @@ impl State<'_> {
             Class::Aside => {}
             Class::Unchanged => {
                 counts.unchanged = 1;
-                self.out.delivered_to.push(to);
+                self.out.delivered_to.add(to);
             }
             Class::Held => counts.held = 1,
             Class::Rejected => counts.rejected = 1,
@@ -162,7 +192,7 @@ impl State<'_> {
             _ => Effect::Updated,
         };
         self.landed(to, plan, None, effect, &[], None, &mut Counts::default());
-        self.out.delivered_to.retain(|other| *other != to);
+        self.out.delivered_to.remove(to);
         self.out.rejects.push(Reject { key: Some(self.verdict.key.clone()), to, why, value: None });
     }
 
@@ -198,7 +228,7 @@ impl State<'_> {
         self.verdict.open = true;
         // The target has answered: what was listed of an answer that was lost is over.
         if self.out.rejects.iter().all(|reject| reject.to != to) {
-            self.out.delivered_to.push(to);
+            self.out.delivered_to.add(to);
         }
     }
 
@@ -258,7 +288,7 @@ impl State<'_> {
             self.verdict.remote = remote;
         }
         if self.out.rejects.iter().all(|reject| reject.to != to) {
-            self.out.delivered_to.push(to);
+            self.out.delivered_to.add(to);
         }
         self.written[slot(to)] = true;
         self.verdict.detail.set_wrote(to, self.rules.now);
@@ -356,11 +386,11 @@ impl State<'_> {
     }
 
     fn finish(mut self) -> Result<Settled> {
-        let verdict = &mut self.verdict;
+        let verdict = &mut *self.verdict;
         self.out.conflicts = std::mem::take(&mut verdict.conflicts);
         self.out.books.to_platform.conflicts = self.out.conflicts.iter().filter(|c| is_conflict(c)).count() as u64;
         self.out.rejects.append(&mut verdict.rejects);
-        self.out.delivered_to.append(&mut verdict.over);
+        verdict.over.iter().for_each(|to| self.out.delivered_to.add(*to));
         if verdict.was_open {
             let fields = self.rules.mapping.fields.iter().map(|field| Some(field.name.to_string()));
             let open = |name: &Option<String>| {
@@ -391,7 +421,8 @@ impl State<'_> {
                 };
             }
         }
-        let detail = verdict.detail.encode()?;
+        // Gone at once, so that the next record's images take their place.
+        let detail = std::mem::take(&mut verdict.detail).encode()?;
         self.out.record = Some(LedgerRecord { entry, detail });
         Ok(self.out)
     }
