@@ -21,6 +21,8 @@ mod finding;
 mod first_sight;
 #[path = "tables/guards.rs"]
 mod guards;
+#[path = "tables/hands.rs"]
+mod hands;
 #[path = "tables/history.rs"]
 mod history;
 #[path = "tables/keys.rs"]

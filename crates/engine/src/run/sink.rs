@@ -67,9 +67,10 @@ impl<'a> Sink<'a> {
         let (ground, aside) = (Arc::clone(ctx.ground()), &ctx.aside);
         let scratch = aside.env().scratch()?;
         let (books, rejects) = (Books::default(), Vec::new());
-        // All names that are usual, so that all decisions number them alike.
-        let fields = ground.mapping.fields.iter();
-        let names = Names::of(fields.flat_map(|field| [Some(&field.name), field.column.as_ref()]).flatten());
+        // All fields, so that all decisions number them alike.
+        let fields = || ground.mapping.fields.iter();
+        let both = fields().flat_map(|field| [Some(&field.name), field.column.as_ref()]).flatten();
+        let names = Names::of(both, fields().map(|field| field.id));
         Ok(Self {
             ground,
             now: ctx.now,

@@ -13,47 +13,61 @@ use super::{Asked, Class, FieldWrite, TargetPlan, Verdict, Writes};
 use crate::plan::append::append;
 use crate::plan::images::Detail;
 
-/// The names that packed verdicts refer to by number. A number once given stays.
+/// The names and the ids of fields that packed verdicts refer to by number. A number once given stays.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Names(Vec<FieldName>);
+pub struct Names {
+    names: Vec<FieldName>,
+    ids: Vec<u64>,
+    /// Bytes of an earlier version: ids stand in them as they are.
+    #[serde(skip)]
+    earlier: bool,
+}
+
+/// The number of an entry, made if it is not there. The search begins where the last one of the same record was found: they
+/// come in order.
+fn number<T: PartialEq + Clone>(table: &mut Vec<T>, entry: &T, from: &mut usize) -> u32 {
+    let (before, after) = table.split_at((*from).min(table.len()));
+    let later = after.iter().position(|known| known == entry).map(|at| before.len() + at);
+    let at = later.or_else(|| before.iter().position(|known| known == entry)).unwrap_or_else(|| {
+        table.push(entry.clone());
+        table.len() - 1
+    });
+    *from = at + 1;
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+fn numbered<T>(table: &[T], number: u32) -> Result<&T> {
+    let at = usize::try_from(number).unwrap_or(usize::MAX);
+    table.get(at).ok_or_else(|| Error::internal("a packed change refers to a field that is not there"))
+}
 
 impl Names {
-    /// A table that begins with these names.
-    pub fn of<'n>(names: impl Iterator<Item = &'n FieldName>) -> Self {
+    /// A table that begins with these names and ids.
+    pub fn of<'n>(names: impl Iterator<Item = &'n FieldName>, ids: impl Iterator<Item = u64>) -> Self {
         let mut table = Self::default();
         for name in names {
-            table.number(name, &mut 0);
+            number(&mut table.names, name, &mut 0);
+        }
+        for id in ids {
+            number(&mut table.ids, &id, &mut 0);
         }
         table
     }
 
-    /// The number of a name. The search begins where the last name of the same record was found: they come in order.
-    fn number(&mut self, name: &FieldName, from: &mut usize) -> u32 {
-        let (before, after) = self.0.split_at((*from).min(self.0.len()));
-        let later = after.iter().position(|known| known == name).map(|at| before.len() + at);
-        let at = later.or_else(|| before.iter().position(|known| known == name)).unwrap_or_else(|| {
-            self.0.push(name.clone());
-            self.0.len() - 1
-        });
-        *from = at + 1;
-        u32::try_from(at).unwrap_or(u32::MAX)
-    }
-
-    fn name(&self, number: u32) -> Result<FieldName> {
-        let at = usize::try_from(number).unwrap_or(usize::MAX);
-        self.0.get(at).cloned().ok_or_else(|| Error::internal("a packed change refers to a name that is not there"))
+    /// The table of a journal that an earlier version of tidegate wrote.
+    pub fn of_earlier(names: Vec<FieldName>) -> Self {
+        Self { names, ids: Vec::new(), earlier: true }
     }
 }
 
 type PackedFields = Vec<(u32, Value)>;
 
-/// A write as its parts, in the order of their bytes.
+/// A write as earlier versions packed it: its parts in the order of their bytes.
 #[derive(Deserialize)]
-struct PackedWrite {
+struct EarlierWrite {
     id: u64,
     name: u32,
-    /// Where it is there, it stands for `name`: journals of earlier versions have the target's name apart.
+    /// Where it is there, it stands for `name`.
     renamed: Option<u32>,
     /// `None`: the same as `sent`.
     source: Option<Box<Value>>,
@@ -61,6 +75,11 @@ struct PackedWrite {
     before: Option<Box<Value>>,
     streak: u8,
 }
+
+/// What a write has besides what each has; what is not told is not in the bytes.
+const OWN_SOURCE: u8 = 1;
+const BEFORE: u8 = 2;
+const AGAIN: u8 = 4;
 
 fn put<T: Serialize + ?Sized>(part: &T, into: &mut Vec<u8>) -> Result<()> {
     append(part, into).map_err(|error| Error::internal("pack a planned change").cause(error))
@@ -71,6 +90,13 @@ fn take<'b, T: Deserialize<'b>>(bytes: &mut &'b [u8]) -> Result<T> {
         postcard::take_from_bytes(bytes).map_err(|error| Error::internal("unpack a planned change").cause(error))?;
     *bytes = rest;
     Ok(part)
+}
+
+fn take_byte(bytes: &mut &[u8]) -> Result<u8> {
+    let short = || Error::internal("unpack a planned change: the bytes end early");
+    let (byte, rest) = bytes.split_first().ok_or_else(short)?;
+    *bytes = rest;
+    Ok(*byte)
 }
 
 fn take_print(bytes: &mut &[u8]) -> Result<Print> {
@@ -104,19 +130,26 @@ fn pack_plan(plan: &TargetPlan, names: &mut Names, into: &mut Vec<u8>) -> Result
         pack_fields(asked.expect.as_ref(), names, into)?;
     }
     put(&plan.writes.len(), into)?;
-    let mut from = 0;
+    let (mut name_from, mut id_from) = (0, 0);
     for write in plan.writes.iter() {
-        let name = names.number(write.name, &mut from);
-        let (source, before) = (write.own_source(), write.before());
-        put(&(write.id(), name, None::<u32>, source, write.sent, before, write.streak()), into)?;
+        let (source, before, again) = (write.own_source(), write.before(), write.streak() != 1);
+        let bit = |there: bool, bit: u8| if there { bit } else { 0 };
+        into.push(bit(source.is_some(), OWN_SOURCE) | bit(before.is_some(), BEFORE) | bit(again, AGAIN));
+        put(&number(&mut names.names, write.name, &mut name_from), into)?;
+        put(&number(&mut names.ids, &write.id(), &mut id_from), into)?;
+        put(write.sent, into)?;
+        [source, before].into_iter().flatten().try_for_each(|value| put(value, into))?;
+        if again {
+            into.push(write.streak());
+        }
     }
     put(&plan.dropped, into)
 }
 
 fn pack_fields(fields: Option<&Fields>, names: &mut Names, into: &mut Vec<u8>) -> Result<()> {
     let mut from = 0;
-    let fields: Option<Vec<(u32, &Value)>> =
-        fields.map(|fields| fields.iter().map(|(name, value)| (names.number(name, &mut from), value)).collect());
+    let fields: Option<Vec<(u32, &Value)>> = fields
+        .map(|fields| fields.iter().map(|(name, value)| (number(&mut names.names, name, &mut from), value)).collect());
     put(&fields, into)
 }
 
@@ -178,21 +211,31 @@ fn unpack_plan(bytes: &mut &[u8], names: &Names) -> Result<TargetPlan> {
     // A write takes more than a byte: a damaged count asks for no more room than there are bytes.
     let mut writes = Writes::with_capacity(count.min(bytes.len()));
     for _ in 0..count {
-        let write = take::<PackedWrite>(bytes)?;
-        writes.push(FieldWrite {
-            id: write.id,
-            name: names.name(write.renamed.unwrap_or(write.name))?,
-            source: write.source,
-            sent: write.sent,
-            before: write.before,
-            streak: write.streak,
-        });
+        writes.push(if names.earlier { unpack_earlier(bytes, names)? } else { unpack_write(bytes, names)? });
     }
     Ok(TargetPlan { class, change, writes, dropped: take(bytes)? })
 }
 
+fn unpack_write(bytes: &mut &[u8], names: &Names) -> Result<FieldWrite> {
+    let bits = take_byte(bytes)?;
+    let there = |bit: u8| bits & bit != 0;
+    let (name, id) = (take(bytes)?, take(bytes)?);
+    let (name, id) = (numbered(&names.names, name)?.clone(), *numbered(&names.ids, id)?);
+    let sent = take(bytes)?;
+    let source = if there(OWN_SOURCE) { Some(Box::new(take(bytes)?)) } else { None };
+    let before = if there(BEFORE) { Some(Box::new(take(bytes)?)) } else { None };
+    let streak = if there(AGAIN) { take_byte(bytes)? } else { 1 };
+    Ok(FieldWrite { id, name, source, sent, before, streak })
+}
+
+fn unpack_earlier(bytes: &mut &[u8], names: &Names) -> Result<FieldWrite> {
+    let EarlierWrite { id, name, renamed, source, sent, before, streak } = take(bytes)?;
+    let name = numbered(&names.names, renamed.unwrap_or(name))?.clone();
+    Ok(FieldWrite { id, name, source, sent, before, streak })
+}
+
 fn unpack_fields(bytes: &mut &[u8], names: &Names) -> Result<Option<Fields>> {
     let Some(fields) = take::<Option<PackedFields>>(bytes)? else { return Ok(None) };
-    let named = fields.into_iter().map(|(number, value)| Ok((names.name(number)?, value)));
+    let named = fields.into_iter().map(|(number, value)| Ok((numbered(&names.names, number)?.clone(), value)));
     named.collect::<Result<Fields>>().map(Some)
 }

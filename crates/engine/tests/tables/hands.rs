@@ -1,0 +1,110 @@
+//! Records are decided about by several hands at once: what comes of it is what one hand makes of them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use tidegate_engine::{Engine, RunOptions};
+use tidegate_model::error::Result;
+use tidegate_model::ports::{Env, Scratch};
+use tidegate_model::run::RunStatus;
+use tidegate_model::sync::Direction::ToPlatform;
+use tidegate_model::time::Instant;
+use tidegate_testkit::sim::{SimEnv, drive};
+
+use crate::bench::{Bench, sync, text};
+
+/// More than what is decided about at once, several times.
+const RECORDS: usize = 9_000;
+
+/// Surroundings with hands that are done in another order than they began.
+struct Hands {
+    env: SimEnv,
+    hands: usize,
+    /// The piece of work that falls over.
+    falls: Option<usize>,
+    begun: AtomicUsize,
+}
+
+#[async_trait]
+impl Env for Hands {
+    fn now(&self) -> Instant {
+        self.env.now()
+    }
+    fn new_id(&self) -> String {
+        self.env.new_id()
+    }
+    fn random(&self) -> u64 {
+        self.env.random()
+    }
+    async fn sleep(&self, millis: u64) {
+        self.env.sleep(millis).await;
+    }
+    fn scratch(&self) -> Result<Box<dyn Scratch>> {
+        self.env.scratch()
+    }
+    fn hands(&self) -> usize {
+        self.hands
+    }
+    async fn aside(&self, work: Box<dyn FnOnce() + Send>) {
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        // The first of three takes the longest.
+        self.env.sleep([9, 5, 1][number % 3]).await;
+        if self.falls != Some(number) {
+            work();
+        }
+    }
+}
+
+fn bench() -> Bench {
+    let bench = Bench::new(sync(&[("name", ToPlatform)]));
+    for number in 0..RECORDS {
+        // Every seventh cannot be delivered, and every other one has a value of its own.
+        let name = if number % 7 == 0 { "far too long to be taken by anybody".repeat(9) } else { format!("n{number}") };
+        bench.warehouse.insert(Some(&format!("c{number:05}")), &[("name", text(&name))]);
+    }
+    bench
+}
+
+fn engine(bench: &Bench, hands: usize, falls: Option<usize>) -> (Engine, Arc<Hands>) {
+    let env = Arc::new(Hands { env: SimEnv(bench.world.clone()), hands, falls, begun: AtomicUsize::new(0) });
+    (Engine { env: env.clone(), ..bench.engine() }, env)
+}
+
+/// What a plan lists, in its order, and what a run makes of it.
+fn planned_and_run(hands: usize) -> (Vec<String>, String) {
+    let bench = bench();
+    let (engine, env) = engine(&bench, hands, None);
+    let mut changes = Vec::new();
+    let summary = drive(&bench.world, engine.plan(&bench.job(), &RunOptions::default(), &mut changes)).unwrap();
+    assert!(env.begun.load(Ordering::Relaxed) >= RECORDS / 1_024, "nothing was done aside");
+    let run = drive(&bench.world, engine.run(&bench.job(), &RunOptions::default())).unwrap();
+    assert!(run.books.balanced(), "{:?}", run.books);
+    let listed = changes.iter().map(|change| format!("{} {}", change.key, change.action)).collect();
+    (listed, format!("{:?} {:?}", summary.books, run.books))
+}
+
+#[test]
+fn several_hands_come_to_what_one_comes_to_in_the_same_order() {
+    let (one, many) = (planned_and_run(1), planned_and_run(3));
+    assert!(one.0.is_sorted() && one.0.len() > RECORDS / 2, "{} changes", one.0.len());
+    assert_eq!(one, many);
+}
+
+#[test]
+fn a_hand_that_falls_over_ends_the_run_before_anything_is_written() {
+    let bench = bench();
+    let before = bench.world.writes();
+    for falls in [0, 3, 8] {
+        let (engine, _env) = engine(&bench, 3, Some(falls));
+        let run = drive(&bench.world, engine.run(&bench.job(), &RunOptions::default())).unwrap();
+        assert_eq!((run.status, run.books.total().sent), (RunStatus::Failed, 0));
+        assert!(run.books.balanced(), "{:?}", run.books);
+        let error = run.error.unwrap();
+        assert!(error.code == "internal" && error.message.contains("came to nothing"), "{error:?}");
+    }
+    assert_eq!(bench.world.writes(), before);
+    let (engine, _env) = engine(&bench, 3, None);
+    let run = drive(&bench.world, engine.run(&bench.job(), &RunOptions::default())).unwrap();
+    assert!(run.books.to_platform.created > 0, "{:?}", run.books);
+}
