@@ -96,6 +96,15 @@ impl Conn {
         }
     }
 
+    /// Gives up a transaction whose work fell over.
+    pub(super) fn give_up(&self) {
+        if !self.db.is_autocommit()
+            && let Err(error) = self.batch("ROLLBACK")
+        {
+            tracing::error!(%error, "the state's transaction could not be taken back");
+        }
+    }
+
     pub(crate) fn batch(&self, sql: &str) -> Result<()> {
         self.db.execute_batch(sql).map_err(|error| self.fail(&error))
     }

@@ -7,6 +7,7 @@ mod history;
 mod ledger;
 mod many;
 mod migrate;
+mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +19,7 @@ use tokio::sync::Semaphore;
 pub(crate) use conn::{Conn, cell};
 pub(crate) use error::classify;
 pub(crate) use ledger::taken;
+use writer::Writer;
 
 /// Reads that may go on at once; more wait. Each has a page cache of its own.
 const READERS_MAX: usize = 4;
@@ -25,7 +27,7 @@ const READERS_MAX: usize = 4;
 pub(crate) struct Sqlite {
     path: PathBuf,
     lock_wait: Duration,
-    writer: Arc<tokio::sync::Mutex<Conn>>,
+    writer: Writer,
     readers: Arc<Mutex<Vec<Conn>>>,
     permits: Arc<Semaphore>,
 }
@@ -49,7 +51,7 @@ impl Sqlite {
         Ok(Self {
             path,
             lock_wait,
-            writer: Arc::new(tokio::sync::Mutex::new(writer)),
+            writer: Writer::new(writer)?,
             readers: Arc::default(),
             permits: Arc::new(Semaphore::new(READERS_MAX)),
         })
@@ -65,8 +67,7 @@ impl Sqlite {
         R: Send + 'static,
         F: FnOnce(&mut Conn) -> Result<R> + Send + 'static,
     {
-        let mut conn = Arc::clone(&self.writer).lock_owned().await;
-        off(move || conn.transaction("BEGIN IMMEDIATE", work)).await
+        self.writer.work(move |conn| conn.transaction("BEGIN IMMEDIATE", work)).await
     }
 
     /// One transaction that reads, at one instant.
@@ -94,8 +95,7 @@ impl Sqlite {
 
     /// Rewrites the file without its free pages, and empties the log of changes.
     pub(crate) async fn scrub(&self) -> Result<()> {
-        let conn = Arc::clone(&self.writer).lock_owned().await;
-        off(move || conn.scrub()).await
+        self.writer.work(|conn| conn.scrub()).await
     }
 }
 

@@ -59,7 +59,7 @@ async fn postgres_says_what_is_wrong_with_its_address() {
 #[tokio::test]
 async fn postgres_waits_for_a_lock_only_so_long() {
     let mut place = Place::postgres();
-    place.options.lock_wait = Some(Duration::from_millis(50));
+    place.options.lock_wait = Some(Duration::from_millis(500));
     let store = place.open().await;
     let lease = start(&store).await;
     let other = postgres_client().await;
