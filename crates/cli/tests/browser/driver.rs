@@ -155,11 +155,12 @@ impl Browser {
         }
     }
 
-    /// Clicks the button or link of this name, as a person would: it has to be there and to be seen.
+    /// Clicks the button or link of this name, as a person would: it has to be there and to be seen, and a button that is still
+    /// at work is waited for.
     #[track_caller]
     pub fn click(&self, name: &str) {
         let find = format!(
-            "[...document.querySelectorAll('button, a, summary')].find(e => e.innerText.replace(/\\s+/g, ' ').trim().startsWith({}) && e.offsetParent)",
+            "[...document.querySelectorAll('button, a, summary')].find(e => e.innerText.replace(/\\s+/g, ' ').trim().startsWith({}) && e.offsetParent && !e.disabled)",
             json!(name)
         );
         self.until(&find);
