@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use crate::project;
 
@@ -94,6 +95,23 @@ impl World {
             .map(|n| format!("({n}, 'C{:03}', 'login', '2024-05-{:02} 10:00:00')", n % COMPANIES, n % 28 + 1))
             .collect();
         self.sql(&format!("INSERT INTO usage_events VALUES {}", rows.join(", ")));
+        self.until_no_older_transaction();
+    }
+
+    /// Rows are left for later runs as long as a transaction runs on the server that is older than they are. Tests share a
+    /// server, and some of them keep one open for a minute.
+    fn until_no_older_transaction(&self) {
+        let Some([lake, ..]) = &self.databases else { return };
+        let own = psql(&url(lake), "SELECT pg_current_xact_id()");
+        let over = format!("SELECT pg_snapshot_xmin(pg_current_snapshot()) > '{}'", own.trim());
+        let began = Instant::now();
+        while psql(&url(lake), &over).trim() != "t" {
+            assert!(
+                began.elapsed() < Duration::from_secs(180),
+                "a transaction older than the test's rows does not end"
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// Runs SQL in the warehouse.
@@ -102,7 +120,7 @@ impl World {
             Some([lake, ..]) => psql(&url(lake), sql),
             None => {
                 let lake = rusqlite::Connection::open(self.dir.join("lake.db")).unwrap();
-                lake.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+                lake.busy_timeout(Duration::from_secs(10)).unwrap();
                 lake.execute_batch(sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
                 String::new()
             }
