@@ -87,22 +87,16 @@ impl Conn {
         match work(self).and_then(|out| self.batch("COMMIT").map(|()| out)) {
             Ok(out) => Ok(out),
             Err(error) => {
-                // After some failures (a full disk) SQLite has rolled back by itself.
-                if !self.db.is_autocommit() {
-                    self.batch("ROLLBACK")?;
-                }
+                self.take_back()?;
                 Err(error)
             }
         }
     }
 
-    /// Gives up a transaction whose work fell over.
-    pub(super) fn give_up(&self) {
-        if !self.db.is_autocommit()
-            && let Err(error) = self.batch("ROLLBACK")
-        {
-            tracing::error!(%error, "the state's transaction could not be taken back");
-        }
+    /// Takes back what was not committed, if a transaction is open.
+    pub(super) fn take_back(&self) -> Result<()> {
+        // After some failures (a full disk) SQLite has rolled back by itself.
+        if self.db.is_autocommit() { Ok(()) } else { self.batch("ROLLBACK") }
     }
 
     pub(crate) fn batch(&self, sql: &str) -> Result<()> {

@@ -25,8 +25,9 @@ impl Writer {
         let (jobs, mine) = channel::<Job>();
         let serve = move || {
             for job in mine {
-                if catch_unwind(AssertUnwindSafe(|| job(&mut conn))).is_err() {
-                    conn.give_up();
+                let fell = catch_unwind(AssertUnwindSafe(|| job(&mut conn))).is_err();
+                if fell && let Err(error) = conn.take_back() {
+                    tracing::error!(%error, "the state's transaction could not be taken back");
                 }
             }
         };
