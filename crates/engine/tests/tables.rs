@@ -3,6 +3,31 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+/// Surroundings that are those of the simulation, which they keep as `env`, but for what is written out here.
+macro_rules! env_of_the_simulation {
+    (impl Env for $name:ident { $($own:tt)* }) => {
+        #[async_trait::async_trait]
+        impl tidegate_model::ports::Env for $name {
+            fn now(&self) -> tidegate_model::time::Instant {
+                self.env.now()
+            }
+            fn new_id(&self) -> String {
+                self.env.new_id()
+            }
+            fn random(&self) -> u64 {
+                self.env.random()
+            }
+            async fn sleep(&self, millis: u64) {
+                self.env.sleep(millis).await;
+            }
+            fn scratch(&self) -> tidegate_model::error::Result<Box<dyn tidegate_model::ports::Scratch>> {
+                self.env.scratch()
+            }
+            $($own)*
+        }
+    };
+}
+
 #[path = "tables/before_after.rs"]
 mod before_after;
 #[path = "sim/bench.rs"]

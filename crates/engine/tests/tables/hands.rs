@@ -3,13 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use async_trait::async_trait;
 use tidegate_engine::{Engine, RunOptions};
-use tidegate_model::error::Result;
-use tidegate_model::ports::{Env, Scratch};
 use tidegate_model::run::RunStatus;
 use tidegate_model::sync::Direction::ToPlatform;
-use tidegate_model::time::Instant;
 use tidegate_testkit::sim::{SimEnv, drive};
 
 use crate::bench::{Bench, sync, text};
@@ -26,32 +22,18 @@ struct Hands {
     begun: AtomicUsize,
 }
 
-#[async_trait]
-impl Env for Hands {
-    fn now(&self) -> Instant {
-        self.env.now()
-    }
-    fn new_id(&self) -> String {
-        self.env.new_id()
-    }
-    fn random(&self) -> u64 {
-        self.env.random()
-    }
-    async fn sleep(&self, millis: u64) {
-        self.env.sleep(millis).await;
-    }
-    fn scratch(&self) -> Result<Box<dyn Scratch>> {
-        self.env.scratch()
-    }
-    fn hands(&self) -> usize {
-        self.hands
-    }
-    async fn aside(&self, work: Box<dyn FnOnce() + Send>) {
-        let number = self.begun.fetch_add(1, Ordering::Relaxed);
-        // The first of three takes the longest.
-        self.env.sleep([9, 5, 1][number % 3]).await;
-        if self.falls != Some(number) {
-            work();
+env_of_the_simulation! {
+    impl Env for Hands {
+        fn hands(&self) -> usize {
+            self.hands
+        }
+        async fn aside(&self, work: Box<dyn FnOnce() + Send>) {
+            let number = self.begun.fetch_add(1, Ordering::Relaxed);
+            // The first of three takes the longest.
+            self.env.sleep([9, 5, 1][number % 3]).await;
+            if self.falls != Some(number) {
+                work();
+            }
         }
     }
 }

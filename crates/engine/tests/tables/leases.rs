@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use tidegate_engine::{Engine, RunOptions};
 use tidegate_model::error::{ErrorKind, Result};
-use tidegate_model::ports::{Env, Holder, ProcessId, Scratch};
+use tidegate_model::ports::{Holder, ProcessId};
 use tidegate_model::run::{RunRecord, RunStatus};
 use tidegate_model::sync::Direction::ToPlatform;
 use tidegate_model::time::Instant;
@@ -23,28 +22,14 @@ fn dead() -> ProcessId {
     ProcessId { host: "here".to_owned(), boot: "today".to_owned(), pid: 7, started: 70 }
 }
 
-#[async_trait]
-impl Env for Machine {
-    fn now(&self) -> Instant {
-        self.env.now()
-    }
-    fn new_id(&self) -> String {
-        self.env.new_id()
-    }
-    fn random(&self) -> u64 {
-        self.env.random()
-    }
-    async fn sleep(&self, millis: u64) {
-        self.env.sleep(millis).await;
-    }
-    fn scratch(&self) -> Result<Box<dyn Scratch>> {
-        self.env.scratch()
-    }
-    fn process(&self) -> Option<ProcessId> {
-        Some(ProcessId { pid: 8, ..dead() })
-    }
-    fn is_gone(&self, process: &ProcessId) -> bool {
-        self.gone && *process == dead()
+env_of_the_simulation! {
+    impl Env for Machine {
+        fn process(&self) -> Option<ProcessId> {
+            Some(ProcessId { pid: 8, ..dead() })
+        }
+        fn is_gone(&self, process: &ProcessId) -> bool {
+            self.gone && *process == dead()
+        }
     }
 }
 
