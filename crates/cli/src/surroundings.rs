@@ -85,7 +85,7 @@ impl Env for World {
     }
 
     async fn aside(&self, work: Box<dyn FnOnce() + Send>) {
-        // Work that fell leaves nothing behind, which its owner finds.
+        // Work that fell leaves nothing behind, which its owner finds and tells.
         if !self.workers.work(work).await {
             tracing::error!("work that was done aside fell");
         }

@@ -2,7 +2,7 @@
 //! next one takes, while memory that wandered from thread to thread would be kept by each of them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, SendError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,45 +35,51 @@ struct Threads {
 pub struct Workers(Arc<Mutex<Threads>>);
 
 impl Workers {
-    /// Does some work on a thread of its own. False if it fell, or if there is no thread to be had.
+    /// Does some work on a thread of its own, or here if there is none to be had. False if it fell.
     pub async fn work(&self, work: Box<dyn FnOnce() + Send>) -> bool {
         let (done, ended) = oneshot::channel();
-        self.hand(Job { work, done }) && ended.await.is_ok()
+        match self.hand(Job { work, done }) {
+            Ok(()) => ended.await.is_ok(),
+            Err(job) => catch_unwind(AssertUnwindSafe(job.work)).is_ok(),
+        }
     }
 
     fn threads(&self) -> MutexGuard<'_, Threads> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn hand(&self, job: Job) -> bool {
+    /// Gives a job to a thread. It comes back if there is none, and none can be begun (the system's limit of processes).
+    fn hand(&self, job: Job) -> Result<(), Job> {
         let mut threads = self.threads();
-        // Whoever stands in the list takes what it is sent.
-        if let Some(idle) = threads.idle.pop() {
-            return idle.jobs.send(job).is_ok();
-        }
-        threads.begun += 1;
-        let number = threads.begun;
-        drop(threads);
-        let (jobs, mine) = channel();
-        let (pool, first) = (self.clone(), jobs.send(job).is_ok());
-        let begun = std::thread::Builder::new().name("tidegate-aside".to_owned());
-        first && begun.spawn(move || pool.serve(number, &jobs, &mine)).is_ok()
+        let jobs = match threads.idle.pop() {
+            Some(idle) => idle.jobs,
+            None => {
+                threads.begun += 1;
+                let (number, pool) = (threads.begun, self.clone());
+                let (jobs, mine) = channel();
+                let own = jobs.clone();
+                let begun = std::thread::Builder::new().name("tidegate-aside".to_owned());
+                if begun.spawn(move || pool.serve(number, &own, &mine)).is_err() {
+                    return Err(job);
+                }
+                jobs
+            }
+        };
+        // Whoever stands in the list, or has just begun, takes what it is sent.
+        jobs.send(job).map_err(|SendError(job)| job)
     }
 
     fn serve(&self, number: u64, jobs: &Sender<Job>, mine: &Receiver<Job>) {
         loop {
-            let job = match mine.recv_timeout(IDLE) {
-                Ok(job) => job,
-                Err(RecvTimeoutError::Disconnected) => return,
-                Err(RecvTimeoutError::Timeout) => {
-                    let mut threads = self.threads();
-                    let known = threads.idle.len();
-                    threads.idle.retain(|idle| idle.number != number);
-                    match threads.idle.len() < known {
-                        true => return,
-                        // Taken from the list just now: its work is on its way.
-                        false => continue,
-                    }
+            // It holds a sender of its own: nobody can hang up.
+            let Ok(job) = mine.recv_timeout(IDLE) else {
+                let mut threads = self.threads();
+                let known = threads.idle.len();
+                threads.idle.retain(|idle| idle.number != number);
+                match threads.idle.len() < known {
+                    true => return,
+                    // Taken from the list just now: its work is on its way.
+                    false => continue,
                 }
             };
             let fell = catch_unwind(AssertUnwindSafe(job.work)).is_err();

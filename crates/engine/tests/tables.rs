@@ -62,5 +62,7 @@ mod misfits;
 mod records;
 #[path = "tables/streams.rs"]
 mod streams;
+#[path = "tables/wide.rs"]
+mod wide;
 #[path = "tables/writing.rs"]
 mod writing;

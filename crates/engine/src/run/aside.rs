@@ -3,8 +3,10 @@
 use std::sync::{Arc, PoisonError};
 
 use futures_util::lock::Mutex;
-use tidegate_model::error::{Error, Result};
+use tidegate_model::error::Result;
 use tidegate_model::ports::Env;
+
+use super::fallen;
 
 /// Fewer records than this are not worth handing over: it costs as much as some dozens of them.
 const RECORDS_MIN: usize = 512;
@@ -80,14 +82,14 @@ where
     };
     env.aside(Box::new(work)).await;
     let made = made.lock().unwrap_or_else(PoisonError::into_inner).take();
-    made.unwrap_or_else(|| Err(Error::internal("work that was done aside came to nothing")))
+    made.unwrap_or_else(|| Err(fallen::aside()))
 }
 
 #[cfg(test)]
 mod tests {
     use async_trait::async_trait;
     use futures_util::future::{join, join3};
-    use tidegate_model::error::ErrorKind;
+    use tidegate_model::error::{Error, ErrorKind};
     use tidegate_model::ports::Scratch;
     use tidegate_model::time::Instant;
 
@@ -154,7 +156,9 @@ mod tests {
         assert_eq!(aside.at_once(RECORDS_MIN, fails).await.unwrap_err().kind, ErrorKind::Data);
         assert_eq!(aside.at_once(1, fails).await.unwrap_err().kind, ErrorKind::Data);
         let idle = Aside::new(Arc::new(Threads(false)));
-        assert!(idle.in_turn(RECORDS_MIN, || Ok(())).await.unwrap_err().to_string().contains("came to nothing"));
+        assert!(
+            idle.in_turn(RECORDS_MIN, || Ok(())).await.unwrap_err().to_string().contains("a fault of tidegate's own")
+        );
     }
 
     #[test]

@@ -9,6 +9,10 @@ use crate::plan::reconcile::{Names, Verdict, pack, unpack};
 /// would say there, were never journalled.
 const FORM: [u8; 3] = [0, 0, 2];
 
+/// Bytes of packed verdicts from which on no more of them go together: three batches are in memory at once, each as bytes, as
+/// values and as the body of a call.
+pub(crate) const BATCH_BYTES_MAX: usize = 8 << 20;
+
 /// Verdicts that are sent and settled together.
 pub(crate) struct Batch {
     pub verdicts: Vec<Verdict>,

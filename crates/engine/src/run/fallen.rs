@@ -16,12 +16,19 @@ pub(crate) async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
     AssertUnwindSafe(work).catch_unwind().await.ok()
 }
 
+/// What to do about a fault of ours.
+const HINT: &str =
+    "the next run goes on where this one stopped; please report it with what the process printed of the panic";
+
 /// Why a run that panicked failed. What the panic says is not repeated: it may hold values of rows.
 pub(crate) fn error(sync: &str) -> Error {
-    Error::internal(format!("sync {sync}: the run broke off in the middle, by a fault of tidegate's own (a panic)"))
-        .hint(
-            "the next run goes on where this one stopped; please report it with what the process printed of the panic",
-        )
+    let what = format!("sync {sync}: the run broke off in the middle, by a fault of tidegate's own (a panic)");
+    Error::internal(what).hint(HINT)
+}
+
+/// The same where only work on some records did, on another thread.
+pub(crate) fn aside() -> Error {
+    Error::internal("work on some records broke off in the middle, by a fault of tidegate's own (a panic)").hint(HINT)
 }
 
 impl Engine {

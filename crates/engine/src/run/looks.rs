@@ -24,6 +24,8 @@ use super::rows::{Keyed, Layout};
 
 /// Records that are completed and reconciled together.
 pub(crate) const LOOK_ROWS: usize = 1_024;
+/// Bytes of rows from which on no more of them are gathered: those of several thousand records are in memory at once.
+const LOOK_BYTES_MAX: usize = 4 << 20;
 
 /// The longest that a window of a change history may lag behind the clock: six times the longest lag that we know of.
 const LAG_MS_MAX: i64 = 3_600_000;
@@ -70,6 +72,8 @@ pub(crate) struct Looks<'a> {
     /// The ledger has no entry at all: a first run.
     pub ledger_empty: bool,
     pending: Vec<Pending>,
+    /// About how many bytes those take.
+    bytes: usize,
 }
 
 impl<'a> Looks<'a> {
@@ -80,12 +84,14 @@ impl<'a> Looks<'a> {
         // Where a look-up costs by the size of the table there are few of them.
         let gathered = if confirm_warehouse { ctx.job.warehouse.fetch_keys().max(LOOK_ROWS) } else { LOOK_ROWS };
         let pending = Vec::with_capacity(LOOK_ROWS);
-        Self { ctx, confirm_platform, scanned, confirm_warehouse, gathered, ledger_empty: false, pending }
+        Self { ctx, confirm_platform, scanned, confirm_warehouse, gathered, ledger_empty: false, pending, bytes: 0 }
     }
 
-    pub async fn push(&mut self, pending: Pending, sink: &mut dyn Taker) -> Result<()> {
+    /// Gathers a record that takes about so many bytes.
+    pub async fn push(&mut self, pending: Pending, bytes: usize, sink: &mut dyn Taker) -> Result<()> {
         self.pending.push(pending);
-        if self.pending.len() >= self.gathered {
+        self.bytes += bytes;
+        if self.pending.len() >= self.gathered || self.bytes >= LOOK_BYTES_MAX {
             self.flush(sink).await?;
         }
         Ok(())
@@ -96,6 +102,7 @@ impl<'a> Looks<'a> {
             return Ok(());
         }
         let pending = std::mem::take(&mut self.pending);
+        self.bytes = 0;
         let warehouse = self.warehouse(&pending).await?;
         let mut pending = pending.into_iter();
         loop {

@@ -72,6 +72,7 @@ pub(crate) struct Keyed {
     remote: Option<usize>,
     updated_at: Option<usize>,
     deleted: Option<usize>,
+    row_bytes: usize,
 }
 
 impl Keyed {
@@ -106,7 +107,13 @@ impl Keyed {
             Target::Platform => REMOTE_ID,
             Target::Warehouse => STANDS,
         });
-        Ok(Self { keys, prints, fields, misfits, remote, updated_at, deleted: find(DELETED), page })
+        let (deleted, row_bytes) = (find(DELETED), page.rows.get_array_memory_size() / page.len().max(1));
+        Ok(Self { keys, prints, fields, misfits, remote, updated_at, deleted, row_bytes, page })
+    }
+
+    /// About how many bytes one of its rows takes.
+    pub fn row_bytes(&self) -> usize {
+        self.row_bytes
     }
 
     pub fn len(&self) -> usize {
@@ -232,6 +239,11 @@ impl Rows {
     /// The page and row in hand. Only after [`Rows::ready`] said true.
     pub fn current(&self) -> Option<(&Keyed, usize)> {
         self.page.as_ref().map(|page| (page, self.at))
+    }
+
+    /// About how many bytes a row of the page in hand takes.
+    pub fn row_bytes(&self) -> usize {
+        self.page.as_ref().map_or(0, Keyed::row_bytes)
     }
 
     /// The current key.

@@ -18,7 +18,7 @@ use crate::api::{Engine, Job, RunOptions};
 use crate::plan::reconcile::Verdict;
 
 use super::ask::{Answers, Intended};
-use super::batch::Batch;
+use super::batch::{BATCH_BYTES_MAX, Batch};
 use super::context::Ctx;
 use super::deliver::Delivery;
 use super::sink::Sink;
@@ -66,7 +66,7 @@ pub(super) async fn deliver(
 ) -> Result<()> {
     // What was resumed before is in the state's books, but for its calls.
     let calls = [run.books.to_platform.requests, run.books.to_warehouse.requests];
-    let mut open: Vec<(u32, Vec<Verdict>)> = (0..PARTS).map(|part| (part, Vec::new())).collect();
+    let mut open: Vec<Open> = (0..PARTS).map(|number| Open { number, ..Open::default() }).collect();
     let mut outcome = plan(ctx, &*shards, span, sink, &mut open).await;
     if outcome.is_ok() {
         ctx.engine.env.failpoint("shards.offered");
@@ -78,7 +78,7 @@ pub(super) async fn deliver(
         rest.not_reached(Batch::read(&batch.payload)?)?;
     }
     // Of a plan that broke off, what never came into it.
-    rest.not_reached(open.into_iter().flat_map(|(_, verdicts)| verdicts))?;
+    rest.not_reached(open.into_iter().flat_map(|open| open.verdicts))?;
     while let Some(verdict) = sink.next()? {
         rest.not_reached([verdict])?;
     }
@@ -94,29 +94,34 @@ pub(super) async fn deliver(
     stopped.map_or(outcome, Err)
 }
 
+/// The next batch of a part, while it fills.
+#[derive(Default)]
+struct Open {
+    number: u32,
+    verdicts: Vec<Verdict>,
+    /// Packed.
+    bytes: usize,
+}
+
 /// Plans all batches, a key always in the same part, and offers the parts. `open` holds the next batch of each.
-async fn plan(
-    ctx: &Ctx,
-    shards: &dyn Shards,
-    span: &Span,
-    sink: &mut Sink<'_>,
-    open: &mut [(u32, Vec<Verdict>)],
-) -> Result<()> {
+async fn plan(ctx: &Ctx, shards: &dyn Shards, span: &Span, sink: &mut Sink<'_>, open: &mut [Open]) -> Result<()> {
     let size = Delivery::batch_max(ctx);
     sink.rewind()?;
     while let Some(verdict) = sink.next()? {
         let part = part_of(&verdict.key);
-        let Some((number, verdicts)) = open.get_mut(part as usize) else { continue };
-        verdicts.push(verdict);
-        if verdicts.len() >= size {
+        let Some(open) = open.get_mut(part as usize) else { continue };
+        open.verdicts.push(verdict);
+        open.bytes += sink.bytes();
+        if open.verdicts.len() >= size || open.bytes >= BATCH_BYTES_MAX {
             ctx.options.cancel.check()?;
-            keep(ctx, shards, span, *number, std::mem::take(verdicts)).await?;
-            *number += PARTS;
+            let next = Open { number: open.number + PARTS, ..Open::default() };
+            let full = std::mem::replace(open, next);
+            keep(ctx, shards, span, full.number, full.verdicts).await?;
         }
     }
-    for (number, verdicts) in open {
-        if !verdicts.is_empty() {
-            keep(ctx, shards, span, *number, std::mem::take(verdicts)).await?;
+    for open in open {
+        if !open.verdicts.is_empty() {
+            keep(ctx, shards, span, open.number, std::mem::take(&mut open.verdicts)).await?;
         }
     }
     let offered = (0..PARTS).map(|number| Shard {

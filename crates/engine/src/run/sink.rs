@@ -19,7 +19,7 @@ use crate::plan::guard::Planned;
 use crate::plan::reconcile::{Look, Names, Verdict, unpack};
 
 use super::aside::Aside;
-use super::batch::Batch;
+use super::batch::{BATCH_BYTES_MAX, Batch};
 use super::context::Ctx;
 use super::decided::Decided;
 use super::ground::Ground;
@@ -183,19 +183,29 @@ impl<'a> Sink<'a> {
         Ok(Some(unpack(&self.buffer, &self.names)?.0))
     }
 
+    /// Bytes of the spooled verdict that came last.
+    pub fn bytes(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// The next spooled verdicts, at most so many, as they are journalled; none at the end.
     pub async fn next_batch(&mut self, size: usize) -> Result<Option<Batch>> {
-        let count = usize::try_from(self.ahead).unwrap_or(usize::MAX).min(size);
-        if count == 0 {
+        let most = usize::try_from(self.ahead).unwrap_or(usize::MAX).min(size);
+        if most == 0 {
             return Ok(None);
         }
         // Batches are of about the same size.
-        let mut payload = Batch::head(&self.names, count, Vec::with_capacity(self.batch_bytes))?;
-        for _ in 0..count {
+        let mut payload = Batch::head(&self.names, most, Vec::with_capacity(self.batch_bytes))?;
+        let (head, mut count) = (payload.len(), 0);
+        while count < most && payload.len() < BATCH_BYTES_MAX {
             if !self.scratch.next(&mut self.buffer)? {
                 return Err(Error::internal("fewer planned changes came back from scratch than were written"));
             }
             payload.extend_from_slice(&self.buffer);
+            count += 1;
+        }
+        if count < most {
+            payload.splice(..head, Batch::head(&self.names, count, Vec::new())?);
         }
         self.ahead -= count as u64;
         self.batch_bytes = payload.len() + payload.len() / 16;

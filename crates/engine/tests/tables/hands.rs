@@ -83,7 +83,8 @@ fn a_hand_that_falls_over_ends_the_run_before_anything_is_written() {
         assert_eq!((run.status, run.books.total().sent), (RunStatus::Failed, 0));
         assert!(run.books.balanced(), "{:?}", run.books);
         let error = run.error.unwrap();
-        assert!(error.code == "internal" && error.message.contains("came to nothing"), "{error:?}");
+        assert!(error.code == "internal" && error.message.contains("a fault of tidegate's own"), "{error:?}");
+        assert!(error.hint.is_some_and(|hint| hint.contains("the next run goes on")), "nothing to be done");
     }
     assert_eq!(bench.world.writes(), before);
     let (engine, _env) = engine(&bench, 3, None);
