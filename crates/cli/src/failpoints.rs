@@ -50,7 +50,9 @@ pub fn install() {
 fn hit(name: &'static str) {
     if let Some(path) = std::env::var_os("TIDEGATE_FAILPOINT_LOG") {
         let file = OpenOptions::new().append(true).create(true).open(&path);
-        if let Err(error) = file.and_then(|mut file| writeln!(file, "{name}")) {
+        // In one go: points are hit on several threads, and half a line of one may not stand within another's.
+        let line = format!("{name}\n");
+        if let Err(error) = file.and_then(|mut file| file.write_all(line.as_bytes())) {
             crate::out::say(&format!("failpoints: cannot append to {}: {error}", path.display()));
         }
     }

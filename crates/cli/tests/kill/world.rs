@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::project;
 
@@ -38,11 +38,31 @@ fn url(database: &str) -> String {
 }
 
 fn psql(database_url: &str, sql: &str) -> String {
-    let out =
-        Command::new("psql").args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", database_url, "-c", sql]).output();
-    let out = out.expect("psql can be started");
-    assert!(out.status.success(), "psql: {}\n{sql}", String::from_utf8_lossy(&out.stderr));
+    psql_each(database_url, &[sql.to_owned()])
+}
+
+/// Statements of which each is a transaction. Starting psql takes longer than most of them do.
+fn psql_each(database_url: &str, statements: &[String]) -> String {
+    let mut command = Command::new("psql");
+    command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", database_url]);
+    for sql in statements {
+        command.args(["-c", sql]);
+    }
+    let out = command.output().expect("psql can be started");
+    assert!(out.status.success(), "psql: {}\n{statements:?}", String::from_utf8_lossy(&out.stderr));
     String::from_utf8(out.stdout).expect("text")
+}
+
+/// Makes databases, each from a template if one is given, in the place of what may be left of an earlier test.
+fn create<'a>(databases: impl Iterator<Item = (&'a String, Option<&'a String>)>) {
+    let from =
+        |template: Option<&String>| template.map_or_else(String::new, |template| format!(" TEMPLATE {template}"));
+    let one = |(database, template)| [dropped(database), format!("CREATE DATABASE {database}{}", from(template))];
+    psql_each(&server(), &databases.flat_map(one).collect::<Vec<_>>());
+}
+
+fn dropped(database: &String) -> String {
+    format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)")
 }
 
 impl World {
@@ -54,10 +74,7 @@ impl World {
         let databases = (backend == Backend::Postgres).then(|| databases(name, "base"));
         let world = Self { backend, dir, databases, owner: true };
         if let Some(databases) = &world.databases {
-            for database in databases {
-                psql(&server(), &format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)"));
-                psql(&server(), &format!("CREATE DATABASE {database}"));
-            }
+            create(databases.iter().map(|database| (database, None)));
         }
         world.write_connections();
         for (file, text) in SYNCS {
@@ -103,15 +120,14 @@ impl World {
     fn until_no_older_transaction(&self) {
         let Some([lake, ..]) = &self.databases else { return };
         let own = psql(&url(lake), "SELECT pg_current_xact_id()");
-        let over = format!("SELECT pg_snapshot_xmin(pg_current_snapshot()) > '{}'", own.trim());
-        let began = Instant::now();
-        while psql(&url(lake), &over).trim() != "t" {
-            assert!(
-                began.elapsed() < Duration::from_secs(180),
-                "a transaction older than the test's rows does not end"
-            );
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        let wait = format!(
+            "DO $$ BEGIN WHILE pg_snapshot_xmin(pg_current_snapshot()) <= '{}'::xid8 LOOP \
+               IF clock_timestamp() > transaction_timestamp() + interval '3 minutes' THEN \
+                 RAISE 'a transaction older than the rows of the test does not end'; END IF; \
+               PERFORM pg_sleep(0.05); END LOOP; END $$",
+            own.trim()
+        );
+        psql(&url(lake), &wait);
     }
 
     /// Runs SQL in the warehouse.
@@ -156,10 +172,7 @@ impl World {
             let short =
                 format!("{:x}", name.bytes().fold(5381_u64, |hash, byte| hash.wrapping_mul(33) ^ u64::from(byte)));
             let made = from.clone().map(|database| format!("{database}_{short}"));
-            for (from, made) in from.iter().zip(&made) {
-                psql(&server(), &format!("DROP DATABASE IF EXISTS {made} WITH (FORCE)"));
-                psql(&server(), &format!("CREATE DATABASE {made} TEMPLATE {from}"));
-            }
+            create(made.iter().zip(from.iter().map(Some)));
             made
         });
         let copy = Self { backend: self.backend, dir, databases, owner: true };
@@ -228,8 +241,8 @@ impl Drop for World {
             return;
         }
         let _gone = fs::remove_dir_all(&self.dir);
-        for database in self.databases.iter().flatten() {
-            psql(&server(), &format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)"));
+        if let Some(databases) = &self.databases {
+            psql_each(&server(), &databases.iter().map(dropped).collect::<Vec<_>>());
         }
     }
 }
