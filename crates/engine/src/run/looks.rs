@@ -24,8 +24,11 @@ use super::rows::{Keyed, Layout};
 
 /// Records that are completed and reconciled together.
 pub(crate) const LOOK_ROWS: usize = 1_024;
-/// Bytes of rows from which on no more of them are gathered: those of several thousand records are in memory at once.
+/// Bytes of rows from which on no more of them are looked at together: those of several thousand records are in memory at
+/// once.
 const LOOK_BYTES_MAX: usize = 4 << 20;
+/// Bytes of rows that are looked up at once, about: by the number of keys alone, a look-up could bring a gigabyte.
+const LOOKED_UP_BYTES_MAX: usize = 64 << 20;
 
 /// The longest that a window of a change history may lag behind the clock: six times the longest lag that we know of.
 const LAG_MS_MAX: i64 = 3_600_000;
@@ -88,10 +91,15 @@ impl<'a> Looks<'a> {
     }
 
     /// Gathers a record that takes about so many bytes.
-    pub async fn push(&mut self, pending: Pending, bytes: usize, sink: &mut dyn Taker) -> Result<()> {
+    pub async fn push(&mut self, mut pending: Pending, bytes: usize, sink: &mut dyn Taker) -> Result<()> {
+        if let (true, Some(Seen::Row(row))) = (self.confirm_warehouse, &mut pending.warehouse) {
+            // Only that it is there counts: it is read again by key.
+            row.values = Vec::new();
+        }
         self.pending.push(pending);
         self.bytes += bytes;
-        if self.pending.len() >= self.gathered || self.bytes >= LOOK_BYTES_MAX {
+        let most = if self.confirm_warehouse { LOOKED_UP_BYTES_MAX } else { LOOK_BYTES_MAX };
+        if self.pending.len() >= self.gathered || self.bytes >= most {
             self.flush(sink).await?;
         }
         Ok(())
@@ -102,11 +110,12 @@ impl<'a> Looks<'a> {
             return Ok(());
         }
         let pending = std::mem::take(&mut self.pending);
-        self.bytes = 0;
+        let together = pending.len().saturating_mul(LOOK_BYTES_MAX) / std::mem::take(&mut self.bytes).max(1);
+        let together = together.clamp(1, LOOK_ROWS);
         let warehouse = self.warehouse(&pending).await?;
         let mut pending = pending.into_iter();
         loop {
-            let part: Vec<Pending> = pending.by_ref().take(LOOK_ROWS).collect();
+            let part: Vec<Pending> = pending.by_ref().take(together).collect();
             if part.is_empty() {
                 return Ok(());
             }

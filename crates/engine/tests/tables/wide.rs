@@ -1,8 +1,9 @@
 //! Records of a hundred kilobytes: how many are in memory at once is bounded by their bytes, not by their number alone.
 
 use tidegate_model::schema::Abilities;
+use tidegate_model::sync::Changes;
 use tidegate_model::sync::Direction::ToPlatform;
-use tidegate_testkit::sim::{Knobs, all_abilities};
+use tidegate_testkit::sim::{Keeps, Knobs, all_abilities};
 
 use crate::bench::{Bench, plain_fields, sync, text};
 
@@ -38,6 +39,24 @@ fn wide_records_go_in_smaller_batches_and_none_is_lost() {
     assert!(sizes.len() as u64 <= RECORDS * BYTES / (8 << 20) + 1, "smaller than they need to be: {sizes:?}");
     // What was journalled in parts is what the ledger knows: nothing is left to be done.
     assert_eq!(bench.ok().to_platform.unchanged, RECORDS);
+}
+
+/// What a window shows is looked up by key, many keys at once; what is found goes on in parts.
+#[test]
+fn wide_records_that_a_history_shows_are_all_delivered() {
+    let mut bench = bench(long);
+    bench.sync.changes = Changes::Tracking;
+    bench.warehouse.keep(Keeps { tracking: true, ..Keeps::default() });
+    assert_eq!(bench.ok().to_platform.created, RECORDS);
+    for at in 0..RECORDS {
+        bench.warehouse.set(&format!("c{at:04}"), "note", text(&long(at + RECORDS)));
+    }
+    let counts = bench.ok().to_platform;
+    assert_eq!((counts.read, counts.updated), (RECORDS, RECORDS));
+    let sizes: Vec<u64> = bench.platform.calls().iter().map(|call| call.records).collect();
+    assert_eq!(sizes.iter().sum::<u64>(), 2 * RECORDS, "{sizes:?}");
+    assert!(sizes.iter().all(|records| records * BYTES <= BATCH_BYTES), "{sizes:?}");
+    assert_eq!(bench.ok().to_platform.read, 0);
 }
 
 #[test]
