@@ -352,8 +352,13 @@ async fn result(State(account): Shared, Path(id): Path<String>, Query(params): P
 async fn abort(State(account): Shared, Query(params): Params, headers: HeaderMap, Json(body): Json<Value>) -> Response {
     let mut account = account.lock().unwrap();
     let fault = account.see("/queries/v1/abort-request", &headers, &params, &body);
-    let id = body["requestId"].as_str().unwrap_or_default().to_owned();
-    account.aborted.push(id);
+    let token = account.token();
+    if let Some(refused) = account.refused(&token) {
+        return answer(fault, &refused);
+    }
+    if !matches!(fault, Some(Fault::Gateway(_))) {
+        account.aborted.push(body["requestId"].as_str().unwrap_or_default().to_owned());
+    }
     answer(fault, &json!({ "success": true }))
 }
 

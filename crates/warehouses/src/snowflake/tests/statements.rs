@@ -97,6 +97,19 @@ async fn a_statement_that_nobody_waits_for_is_aborted() {
 }
 
 #[tokio::test]
+async fn a_session_ends_after_its_statements_are_aborted() {
+    let (server, session) = logged_in().await;
+    server.script("forever", Script { hangs: true, ..one("7") });
+    // The abort is late: a session that did not wait for it would be gone.
+    server.fault("/queries/v1/abort-request", &[Fault::Gateway(503); 2]);
+    let asked = tokio::time::timeout(Duration::from_millis(100), ask(&session, "forever")).await;
+    assert!(asked.is_err(), "it hangs");
+    drop(session);
+    until("the session ends", || server.sessions() == 0).await;
+    assert_eq!(server.account().aborted.len(), 1, "the session ended first");
+}
+
+#[tokio::test]
 async fn a_session_ends_when_it_is_dropped() {
     let (server, session) = logged_in().await;
     assert_eq!(server.sessions(), 1);

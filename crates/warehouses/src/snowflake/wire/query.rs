@@ -277,6 +277,11 @@ impl Drop for Abort {
     fn drop(&mut self) {
         let Some(sql) = self.sql.take() else { return };
         let (inner, id) = (self.inner.clone(), std::mem::take(&mut self.id));
-        tidegate_net::farewell::say(async move { inner.abort(&id, &sql).await });
+        // Held from now on: the session may be dropped next, and ends after this. None: it is ending already.
+        let first = inner.aborting.clone().try_read_owned();
+        tidegate_net::farewell::say(async move {
+            inner.abort(&id, &sql).await;
+            drop(first);
+        });
     }
 }

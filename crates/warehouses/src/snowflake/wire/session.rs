@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tidegate_model::secret::Secret;
 use tidegate_model::{Error, ErrorKind, Result};
+use tokio::sync::RwLock;
 use tokio::task::JoinHandle;
 
 use super::auth::Credentials;
@@ -52,6 +53,8 @@ pub(in crate::snowflake) struct Inner {
     /// replace it.
     pub(super) holds: AtomicBool,
     closed: AtomicBool,
+    /// Read by each abort that is on its way: whose session has ended is not heard any more.
+    pub(super) aborting: Arc<RwLock<()>>,
 }
 
 /// A session. Dropped, it is ended in the background, and its transaction with it.
@@ -77,6 +80,7 @@ impl Session {
             sequence: AtomicU64::new(0),
             holds: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            aborting: Arc::default(),
         });
         let beat =
             tokio::spawn(heartbeat(Arc::downgrade(&inner), every.max(BEAT_MIN).min(context.line.patience.beat_max)));
@@ -174,6 +178,7 @@ impl Inner {
         if self.closed.swap(true, Ordering::SeqCst) {
             return;
         }
+        let _all_said = self.aborting.write().await;
         let tokens = self.tokens();
         let id = request_id();
         let call = Call {
