@@ -331,7 +331,6 @@ impl Merge<'_> {
             quiet(self.plan.warehouse, warehouse, entry.warehouse)
                 && quiet(self.plan.platform, platform, entry.platform)
         });
-        let bytes = [&self.warehouse, &self.platform].into_iter().flatten().map(Rows::row_bytes).sum();
         let warehouse = take(&mut self.warehouse, key, !quiet).await?;
         let platform = take(&mut self.platform, key, !quiet).await?;
         self.rows += warehouse.copies + platform.copies + platform.gone;
@@ -358,6 +357,7 @@ impl Merge<'_> {
             // history says is gone is not missing.)
             return Ok(());
         }
+        let bytes = [&self.warehouse, &self.platform].into_iter().flatten().map(Rows::row_bytes).sum();
         self.looks.push(pending, bytes, self.sink).await
     }
 
