@@ -131,6 +131,27 @@ impl Detail {
         }
         append(&(&self.wrote_platform, &self.wrote_warehouse), into)
     }
+    /// The bytes of the same with an image of one side for each of so many fields: their prints, under the ids of their
+    /// mappings. No field may have an image yet.
+    pub fn encode_prints(
+        &self,
+        side: Target,
+        count: usize,
+        prints: impl Iterator<Item = (u64, Print)>,
+    ) -> Result<Vec<u8>> {
+        let mut into = Vec::with_capacity(32 + 32 * count);
+        let written = append(&count, &mut into).and_then(|()| {
+            prints.into_iter().try_for_each(|(id, print)| {
+                append(&id, &mut into)?;
+                bytes::append_print(side, &print, &mut into);
+                Ok(())
+            })
+        });
+        written
+            .and_then(|()| append(&(&self.wrote_platform, &self.wrote_warehouse), &mut into))
+            .map_err(|error| Error::internal("write a ledger entry's images").cause(error))?;
+        Ok(into)
+    }
     /// Makes room for so many fields.
     pub fn reserve(&mut self, fields: usize) {
         self.fields.reserve(fields.saturating_sub(self.fields.len()));

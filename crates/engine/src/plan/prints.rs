@@ -99,6 +99,19 @@ impl Printer {
     }
 }
 
+/// Whether two values of different types surely have the same print: a number whichever way it is kept, a moment with and
+/// without zone.
+pub fn alike(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Int(whole), Value::Decimal(number)) | (Value::Decimal(number), Value::Int(whole)) => {
+            *number == Decimal::from_i128(i128::from(*whole), 0)
+        }
+        (Value::Decimal(a), Value::Decimal(b)) => a == b,
+        (Value::Timestamp(a), Value::TimestampTz(b)) | (Value::TimestampTz(a), Value::Timestamp(b)) => a == b,
+        _ => false,
+    }
+}
+
 enum Cells<'a> {
     Bool(&'a arrow_array::BooleanArray),
     Int(&'a arrow_array::Int64Array),
@@ -232,6 +245,38 @@ mod tests {
     use super::*;
     use tidegate_model::cells::{PageBuilder, value_at};
     use tidegate_model::value::Type;
+
+    #[test]
+    fn what_is_alike_has_the_same_print() {
+        let number = |text: &str| Value::Decimal(Decimal::parse(text).expect("a number"));
+        let values = [
+            Value::Null,
+            Value::Int(5),
+            Value::Int(-50),
+            number("5"),
+            number("5.000"),
+            number("5.5"),
+            number("-50.0"),
+            number("123456789012345678901234567890"),
+            Value::Timestamp(5),
+            Value::TimestampTz(5),
+            Value::TimestampTz(6),
+            Value::Time(5),
+            Value::Date(5),
+            Value::text("5"),
+            Value::Float(5.0),
+        ];
+        let (printer, mut pairs) = (Printer::new([7; 16], 42), 0);
+        for a in &values {
+            for b in values.iter().filter(|b| alike(a, b)) {
+                assert_eq!(printer.value(a), printer.value(b), "{a:?} and {b:?}");
+                assert!(alike(b, a));
+                pairs += usize::from(a != b);
+            }
+        }
+        // 5 three ways, -50 and the moment two ways; of equal decimals both are themselves.
+        assert_eq!(pairs, 8);
+    }
 
     #[test]
     fn prints_of_columns_and_of_values_agree() {

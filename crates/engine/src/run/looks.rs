@@ -109,16 +109,16 @@ impl<'a> Looks<'a> {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let pending = std::mem::take(&mut self.pending);
+        // As many again are likely: growing would move each of them twice.
+        let room = Vec::with_capacity(self.pending.len());
+        let pending = std::mem::replace(&mut self.pending, room);
         let together = pending.len().saturating_mul(LOOK_BYTES_MAX) / std::mem::take(&mut self.bytes).max(1);
         let together = together.clamp(1, LOOK_ROWS);
         let warehouse = self.warehouse(&pending).await?;
-        let mut pending = pending.into_iter();
-        loop {
-            let part: Vec<Pending> = pending.by_ref().take(together).collect();
-            if part.is_empty() {
-                return Ok(());
-            }
+        let mut rest = pending;
+        while !rest.is_empty() {
+            let after = rest.split_off(together.min(rest.len()));
+            let part = std::mem::replace(&mut rest, after);
             let found = self.complete(part, &warehouse).await?;
             for (key, copies) in found.duplicates {
                 let column = &self.ctx.sync.key.warehouse;
@@ -127,6 +127,7 @@ impl<'a> Looks<'a> {
             }
             sink.looks(found.looks).await?;
         }
+        Ok(())
     }
 
     /// The looks of these records; keys that several rows claim are left out.

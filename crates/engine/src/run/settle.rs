@@ -226,35 +226,40 @@ impl Ground {
         let rules = self.rules(now);
         let mut settlement = Settlement::default();
         settlement.entries.reserve(told.size_hint().0);
+        let mut one = Settled::default();
         for (verdict, platform, warehouse) in told {
-            self.add(&mut settlement, resumed, settle_in_place(&rules, verdict, platform, warehouse)?);
+            settle_in_place(&rules, verdict, platform, warehouse, &mut one)?;
+            self.add(&mut settlement, resumed, &mut one);
         }
         Ok(settlement)
     }
 
-    /// Adds one record's settlement to a batch's.
-    fn add(&self, settlement: &mut Settlement, resumed: bool, one: Settled) {
-        let key = match (&one.record, one.remove) {
-            (Some(record), _) => Some(record.entry.key.clone()),
-            _ => None,
-        };
-        if one.remove {
-            settlement.removed.extend(one.removed_key.clone());
+    /// Adds one record's settlement to a batch's, and leaves nothing of it behind.
+    fn add(&self, settlement: &mut Settlement, resumed: bool, one: &mut Settled) {
+        self.note_delivered(settlement, resumed, one);
+        if take(&mut one.remove) {
+            settlement.removed.extend(one.removed_key.take());
         }
-        let key = key.or(one.removed_key);
+        one.removed_key = None;
+        settlement.entries.extend(one.record.take());
+        settlement.rejects.append(&mut one.rejects);
+        settlement.conflicts.append(&mut one.conflicts);
+        settlement.settled_conflicts.append(&mut one.settled_conflicts);
+        settlement.history.append(&mut one.history);
+        settlement.books.add(&take(&mut one.books));
+    }
+
+    /// Closes what was listed of a record that has arrived.
+    fn note_delivered(&self, settlement: &mut Settlement, resumed: bool, one: &mut Settled) {
+        let delivered = take(&mut one.delivered_to);
+        let Some(key) = one.record.as_ref().map(|record| &record.entry.key).or(one.removed_key.as_ref()) else { return };
+        if !resumed && !self.rejected.contains(key) {
+            return;
+        }
         // That nothing is left to be sent says nothing of a write that may not have arrived.
         let silent = one.books.total().sent == 0;
-        if let Some(key) = key
-            && !(silent && self.judged.is_uncertain(&key))
-            && (resumed || self.rejected.contains(&key))
-        {
-            settlement.delivered_to.extend(one.delivered_to.iter().map(|to| (key.clone(), to)));
+        if !(silent && self.judged.is_uncertain(key)) {
+            settlement.delivered_to.extend(delivered.iter().map(|to| (key.clone(), to)));
         }
-        settlement.entries.extend(one.record);
-        settlement.rejects.extend(one.rejects);
-        settlement.conflicts.extend(one.conflicts);
-        settlement.settled_conflicts.extend(one.settled_conflicts);
-        settlement.history.extend(one.history);
-        settlement.books.add(&one.books);
     }
 }

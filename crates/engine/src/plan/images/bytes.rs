@@ -6,6 +6,9 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::ser::SerializeTuple;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use tidegate_model::ports::Print;
+use tidegate_model::sync::Target;
+
 use super::super::append::append;
 use super::{FieldImage, Image};
 
@@ -42,6 +45,15 @@ pub(super) fn append_images(images: &FieldImage, into: &mut Vec<u8>) -> postcard
     }
     let sent = [&images.sent_platform, &images.sent_warehouse];
     sent.into_iter().flatten().try_for_each(|sent| append(sent, into))
+}
+
+/// Appends the images of a field that has one print and nothing else.
+pub(super) fn append_print(side: Target, print: &Print, into: &mut Vec<u8>) {
+    into.push(match side {
+        Target::Warehouse => WAREHOUSE | WAREHOUSE_PRINT,
+        Target::Platform => PLATFORM | PLATFORM_PRINT,
+    });
+    into.extend_from_slice(print);
 }
 
 impl Serialize for FieldImage {
@@ -130,10 +142,22 @@ mod tests {
                 }
             }
         }
-        detail.set_wrote(tidegate_model::sync::Target::Platform, Instant(-7));
+        detail.set_wrote(Target::Platform, Instant(-7));
         let bytes = detail.encode().expect("encoded");
         assert_eq!(bytes, postcard::to_allocvec(&detail).expect("encoded"), "written as serde would");
         assert_eq!(Detail::decode(&bytes).expect("decoded"), detail);
+    }
+
+    #[test]
+    fn prints_of_one_side_are_written_as_if_they_had_been_images() {
+        for side in [Target::Warehouse, Target::Platform] {
+            let mut detail = Detail::default();
+            detail.set_wrote(side.other(), Instant(1_700_000_000_000_000));
+            let fields = [(u64::MAX, [9; 16]), (3, [0; 16])];
+            let bytes = detail.encode_prints(side, fields.len(), fields.into_iter()).expect("encoded");
+            fields.into_iter().for_each(|(id, print)| detail.field_mut(id).set(side, Image::Print(print)));
+            assert_eq!(bytes, detail.encode().expect("encoded"));
+        }
     }
 
     #[test]

@@ -3,11 +3,12 @@
 use tidegate_model::change::{Action, FieldReject, Reject};
 use tidegate_model::ports::{Conflict, ConflictState};
 use tidegate_model::record::{FieldName, Fields};
-use tidegate_model::sync::{OnMisfit, Target};
+use tidegate_model::sync::{LedgerKind, OnMisfit, Target};
 use tidegate_model::value::Value;
 
 use super::super::images::{Detail, Image};
 use super::super::map::MappedField;
+use super::super::prints::alike;
 use super::wire::identical;
 use super::{Asked, Class, FieldWrite, Look, Rules, TargetPlan, Verdict, Writes};
 
@@ -103,7 +104,12 @@ pub fn gather(
     };
     match mapped {
         Ok(None) => {}
-        Ok(Some(sent)) => push(look, to, field, source, sent, before, plan),
+        Ok(Some(sent)) => {
+            // Of the source's value only its print is kept, which the one that is sent may have, too.
+            let prints = rules.sync.ledger == LedgerKind::Fingerprints;
+            let own = Some(source).filter(|source| !(prints && alike(source, &sent)));
+            push(look, to, field, own, sent, before, plan);
+        }
         Err(why) if field.on_misfit == OnMisfit::DropField => plan.dropped.push(named(field, why)),
         Err(why) => plan.rejects.push(named(field, why)),
     }
@@ -114,12 +120,12 @@ fn named(field: &MappedField, mut why: FieldReject) -> FieldReject {
     why
 }
 
-/// Adds a value that is known to fit.
+/// Adds a value that is known to fit. `source`: the source side's, unless the one that is sent can stand for it.
 pub fn push(
     look: &Look,
     to: Target,
     field: &MappedField,
-    source: &Value,
+    source: Option<&Value>,
     sent: Value,
     before: Option<Value>,
     plan: &mut Plan,
@@ -133,7 +139,7 @@ pub fn push(
     plan.writes.push(FieldWrite {
         id: field.id,
         name,
-        source: (!identical(source, &sent)).then(|| Box::new(source.clone())),
+        source: source.filter(|source| !identical(source, &sent)).map(|source| Box::new(source.clone())),
         sent,
         before: before.map(Box::new),
         streak,

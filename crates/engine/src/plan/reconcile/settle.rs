@@ -74,17 +74,21 @@ pub struct Settled {
 
 /// Settles one record: what the target said becomes images and counts.
 pub fn settle(rules: &Rules<'_>, mut verdict: Verdict, platform: Answered, warehouse: Answered) -> Result<Settled> {
-    settle_in_place(rules, &mut verdict, platform, warehouse)
+    let mut out = Settled::default();
+    settle_in_place(rules, &mut verdict, platform, warehouse, &mut out)?;
+    Ok(out)
 }
 
-/// The same where the verdict stands: half a kilobyte is not moved. It is of no more use afterwards.
+/// The same where the verdict stands and into what was not settled yet: half a kilobyte each is not moved. The verdict is of no
+/// more use afterwards.
 pub fn settle_in_place(
     rules: &Rules<'_>,
     verdict: &mut Verdict,
     to_platform: Answered,
     to_warehouse: Answered,
-) -> Result<Settled> {
-    let mut state = State { rules, out: Settled::default(), written: [false, false], verdict };
+    out: &mut Settled,
+) -> Result<()> {
+    let mut state = State { rules, out, written: [false, false], detail: None, verdict };
     state.direction(Target::Platform, to_platform);
     state.direction(Target::Warehouse, to_warehouse);
     state.finish()
@@ -93,9 +97,11 @@ pub fn settle_in_place(
 struct State<'a> {
     rules: &'a Rules<'a>,
     verdict: &'a mut Verdict,
-    out: Settled,
+    out: &'a mut Settled,
     /// Whether the platform's and the warehouse's row were written.
     written: [bool; 2],
+    /// The bytes of the record's images, where they were made at once.
+    detail: Option<Result<Vec<u8>>>,
 }
 
 fn slot(to: Target) -> usize {
@@ -107,6 +113,9 @@ fn slot(to: Target) -> usize {
 
 impl State<'_> {
     fn direction(&mut self, to: Target, answered: Answered) {
+        if *self.verdict.to(to) == TargetPlan::of(Class::Aside) {
+            return;
+        }
         let plan = std::mem::replace(self.verdict.to_mut(to), TargetPlan::of(Class::Aside));
         let mut counts = Counts::default();
         if plan.class != Class::Aside {
@@ -292,9 +301,17 @@ impl State<'_> {
         }
         self.written[slot(to)] = true;
         self.verdict.detail.set_wrote(to, self.rules.now);
-        self.verdict.detail.reserve(plan.writes.len());
-        let again = created && self.verdict.detail.images().next().is_some();
+        let known = self.verdict.detail.images().next().is_some();
+        let again = created && known;
         let taken = |write: &Write<'_>| dropped.iter().all(|name| **name != **write.name);
+        let plain = self.rules.sync.ledger == LedgerKind::Fingerprints && !self.rules.sync.two_way();
+        if plain && !known && dropped.is_empty() && stored.is_none() {
+            // What each field would get below, as bytes at once: nearly every record of a first load is one of these.
+            let prints = plan.writes.iter().map(|write| (write.id(), self.rules.printer.value(write.source())));
+            self.detail = Some(self.verdict.detail.encode_prints(to.other(), plan.writes.len(), prints));
+            return;
+        }
+        self.verdict.detail.reserve(plan.writes.len());
         for write in plan.writes.iter().filter(taken) {
             self.field(to, write, stored, counts);
         }
@@ -385,8 +402,8 @@ impl State<'_> {
         });
     }
 
-    fn finish(mut self) -> Result<Settled> {
-        let verdict = &mut *self.verdict;
+    fn finish(self) -> Result<()> {
+        let verdict = self.verdict;
         self.out.conflicts = std::mem::take(&mut verdict.conflicts);
         self.out.books.to_platform.conflicts = self.out.conflicts.iter().filter(|c| is_conflict(c)).count() as u64;
         self.out.rejects.append(&mut verdict.rejects);
@@ -402,11 +419,11 @@ impl State<'_> {
         if verdict.remove {
             self.out.remove = true;
             self.out.removed_key = Some(verdict.key.clone());
-            return Ok(self.out);
+            return Ok(());
         }
         if !verdict.keep {
             self.out.removed_key = Some(verdict.key.clone());
-            return Ok(self.out);
+            return Ok(());
         }
         let mut entry = unwritten(verdict);
         if !verdict.open {
@@ -422,9 +439,10 @@ impl State<'_> {
             }
         }
         // Gone at once, so that the next record's images take their place.
-        let detail = std::mem::take(&mut verdict.detail).encode()?;
+        let images = std::mem::take(&mut verdict.detail);
+        let detail = self.detail.unwrap_or_else(|| images.encode())?;
         self.out.record = Some(LedgerRecord { entry, detail });
-        Ok(self.out)
+        Ok(())
     }
 }
 

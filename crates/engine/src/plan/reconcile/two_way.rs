@@ -151,7 +151,7 @@ fn from_ledger(rules: &Rules<'_>, look: &Look, to: Target, at: usize, plan: &mut
             // An edit against the field's direction stays what it is: drift against the image.
             let known = look.detail.field(field.id).and_then(|images| images.side(to.other())).and_then(Image::value);
             verdict.open |= known.is_some_and(|known| !same(field, to.other(), known, &row.values[at]));
-            push(look, to, field, known.unwrap_or(&row.values[at]), value.clone(), None, plan);
+            push(look, to, field, Some(known.unwrap_or(&row.values[at])), value.clone(), None, plan);
         }
         None => {
             note_source(rules, field, to.other(), &row.values[at], &mut verdict.detail);
@@ -430,9 +430,9 @@ impl Record<'_> {
         match mapped {
             Ok((warehouse, platform)) => {
                 let before = Some(self.platform.values[at].clone());
-                push(look, Target::Platform, field, &warehouse, platform.clone(), before, &mut self.to_platform);
+                push(look, Target::Platform, field, Some(&warehouse), platform.clone(), before, &mut self.to_platform);
                 let before = Some(self.warehouse.values[at].clone());
-                push(look, Target::Warehouse, field, &platform, warehouse, before, &mut self.to_warehouse);
+                push(look, Target::Warehouse, field, Some(&platform), warehouse, before, &mut self.to_warehouse);
             }
             Err(why) => {
                 self.to_platform.dropped.push(why);

@@ -79,6 +79,7 @@ impl Writes {
         Self { sent: Fields::with_capacity(fields), about: Vec::with_capacity(fields) }
     }
     /// Adds a field.
+    #[inline]
     pub fn push(&mut self, write: FieldWrite) {
         let FieldWrite { id, name, source, sent, before, streak } = write;
         self.sent.push(name, sent);
