@@ -13,7 +13,8 @@ process, and says here what it adds:
 - bytes: each table that a query names is read with 10 MB, which is BigQuery's least charge; dry runs say so, finished
   queries are billed so, and `maximumBytesBilled` refuses what is over it;
 - MERGE within a transaction, which the emulator does not manage on the engine that it is pinned to;
-- Storage Read in streams of ten thousand rows and messages of some thousand, where it makes one stream of one message.
+- Storage Read in streams of ten thousand rows and messages of some thousand, where it makes one stream of one message;
+- quicker answers about tables (local_bigquery_lookups.py), which are the same.
 
 What it cannot know: whether the real CHANGES shows a key that is updated under its old name (here: it does not), what
 it shows of rows in the streaming buffer, of TRUNCATE and of copy jobs; when the real history of a table ends; how the
@@ -46,6 +47,8 @@ from local_bigquery.engine import database  # noqa: E402
 from local_bigquery.errors import STATUSES, BigQueryError  # noqa: E402
 from local_bigquery.grpc import read, server  # noqa: E402
 from local_bigquery.jobs import query, store  # noqa: E402
+
+import local_bigquery_lookups as lookups  # noqa: E402
 
 MESSAGE_ROWS = 4_096
 LAG_SECONDS = 600
@@ -206,11 +209,16 @@ class Cursor:
     """A cursor that knows whether a transaction is open. The emulator finds out by beginning a second one, which the
     engine that it is pinned to here does not forgive."""
 
-    def __init__(self, cursor):
-        self.cursor, self.open = cursor, False
+    def __init__(self, cursor, session):
+        self.cursor, self.open, self.session = cursor, False, session
 
     def __getattr__(self, name):
         return getattr(self.cursor, name)
+
+    def sql(self, sql, *more, **named):
+        if sql == lookups.TEMPORARY and not self.session:
+            sql = "SELECT '' WHERE false"  # nothing can be left of statements before
+        return self.cursor.sql(sql, *more, **named)
 
     def execute(self, sql, *more, **named):
         word = (sql.split(None, 1) or [""])[0].rstrip(";").upper() if isinstance(sql, str) else ""
@@ -274,7 +282,7 @@ def adapted(cur, project_id, job_id, config, dry_run, **named):
         rewritten = NOW.sub(f"TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL {ahead} SECOND)", rewritten)
     if rewritten != text:
         config = config.replace(query=rewritten)
-    return execute_of(Cursor(cur), project_id, job_id, config, dry_run, **named)
+    return execute_of(Cursor(cur, named.get("session")), project_id, job_id, config, dry_run, **named)
 
 
 query.execute = execute
