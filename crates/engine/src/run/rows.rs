@@ -107,7 +107,7 @@ impl Keyed {
             Target::Platform => REMOTE_ID,
             Target::Warehouse => STANDS,
         });
-        let (deleted, row_bytes) = (find(DELETED), page.rows.get_array_memory_size() / page.len().max(1));
+        let (deleted, row_bytes) = (find(DELETED), bytes_of(&page) / page.len().max(1));
         Ok(Self { keys, prints, fields, misfits, remote, updated_at, deleted, row_bytes, page })
     }
 
@@ -170,6 +170,14 @@ impl Keyed {
         }
         out
     }
+}
+
+/// Bytes of a page's cells. What its columns have set aside says nothing: a page may be a part of a larger one, and share all of
+/// its memory.
+fn bytes_of(page: &Page) -> usize {
+    let bytes =
+        |column: &ArrayRef| column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size());
+    page.rows.columns().iter().map(bytes).sum()
 }
 
 fn instant_at(page: &Page, column: usize, row: usize) -> Option<i64> {
