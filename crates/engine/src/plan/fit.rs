@@ -143,6 +143,18 @@ impl Fitter {
         self.free
     }
 
+    /// Whether a value that is there is of the target's own type, so that only the rules are left to ask.
+    pub(crate) fn has_type_of(&self, value: &Value) -> bool {
+        matches!(
+            (self.to, value),
+            (Type::Text, Value::Text(_))
+                | (Type::Bool, Value::Bool(_))
+                | (Type::Int64, Value::Int(_))
+                | (Type::Date, Value::Date(_))
+                | (Type::TimestampTz, Value::TimestampTz(_))
+        )
+    }
+
     /// The value in the target's type, or the rule that it breaks. NULL stays NULL.
     pub(crate) fn fit(&self, value: &Value) -> Result<Value, FieldReject> {
         self.try_fit(value).map_err(|broken| broken.of(&self.name))

@@ -107,6 +107,10 @@ impl MappedField {
         if let Some(constant) = &self.constant {
             return Ok(Some(constant.clone()));
         }
+        if self.forward.has_type_of(value) && self.plain() {
+            // Most values: the same as below, without a detour.
+            return self.forward.check(value).map(|()| Some(value.clone()));
+        }
         let mapped = match self.direction {
             Direction::ToWarehouse => self.mapped(Cow::Borrowed(value), &self.map)?,
             Direction::ToPlatform | Direction::Both => self.mapped(self.stepped(value)?, &self.map)?,

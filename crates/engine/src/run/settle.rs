@@ -146,6 +146,11 @@ impl<'a> Settling<'a> {
     }
 }
 
+/// Records that were sent, both directions.
+fn sent(books: &Books) -> u64 {
+    books.to_platform.sent + books.to_warehouse.sent
+}
+
 fn is_missed(answered: &Answered) -> bool {
     matches!(answered, Answered::Outcome(outcome) if outcome.is_missed())
 }
@@ -228,15 +233,18 @@ impl Ground {
         settlement.entries.reserve(told.size_hint().0);
         let mut one = Settled::default();
         for (verdict, platform, warehouse) in told {
+            let sent = sent(&one.books);
             settle_in_place(&rules, verdict, platform, warehouse, &mut one)?;
-            self.add(&mut settlement, resumed, &mut one);
+            self.add(&mut settlement, resumed, &mut one, sent);
         }
+        settlement.books = one.books;
         Ok(settlement)
     }
 
-    /// Adds one record's settlement to a batch's, and leaves nothing of it behind.
-    fn add(&self, settlement: &mut Settlement, resumed: bool, one: &mut Settled) {
-        self.note_delivered(settlement, resumed, one);
+    /// Adds one record's settlement to a batch's, and leaves nothing of it behind but its counts: they add up. `before`: what
+    /// had been sent before it.
+    fn add(&self, settlement: &mut Settlement, resumed: bool, one: &mut Settled, before: u64) {
+        self.note_delivered(settlement, resumed, one, before);
         if take(&mut one.remove) {
             settlement.removed.extend(one.removed_key.take());
         }
@@ -246,18 +254,19 @@ impl Ground {
         settlement.conflicts.append(&mut one.conflicts);
         settlement.settled_conflicts.append(&mut one.settled_conflicts);
         settlement.history.append(&mut one.history);
-        settlement.books.add(&take(&mut one.books));
     }
 
     /// Closes what was listed of a record that has arrived.
-    fn note_delivered(&self, settlement: &mut Settlement, resumed: bool, one: &mut Settled) {
+    fn note_delivered(&self, settlement: &mut Settlement, resumed: bool, one: &mut Settled, before: u64) {
         let delivered = take(&mut one.delivered_to);
-        let Some(key) = one.record.as_ref().map(|record| &record.entry.key).or(one.removed_key.as_ref()) else { return };
+        let Some(key) = one.record.as_ref().map(|record| &record.entry.key).or(one.removed_key.as_ref()) else {
+            return;
+        };
         if !resumed && !self.rejected.contains(key) {
             return;
         }
         // That nothing is left to be sent says nothing of a write that may not have arrived.
-        let silent = one.books.total().sent == 0;
+        let silent = sent(&one.books) == before;
         if !(silent && self.judged.is_uncertain(key)) {
             settlement.delivered_to.extend(delivered.iter().map(|to| (key.clone(), to)));
         }

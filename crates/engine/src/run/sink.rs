@@ -154,6 +154,25 @@ impl<'a> Sink<'a> {
         }
     }
 
+    /// Makes room for one more to be decided about, by taking what is done. False if all hands are busy: then the thread that
+    /// reads lends one, instead of waiting for theirs.
+    async fn room(&mut self) -> Result<bool> {
+        let hands = self.aside.env().hands();
+        // One more than there are hands, so that none is idle when it has done its part.
+        while self.deciding.len() > hands {
+            let Some(oldest) = self.deciding.front_mut() else { break };
+            match poll!(oldest) {
+                Poll::Ready(decided) => {
+                    self.deciding.pop_front();
+                    self.take(decided?)?;
+                }
+                Poll::Pending if self.deciding.len() <= 2 * hands => return Ok(false),
+                Poll::Pending => self.decided().await?,
+            }
+        }
+        Ok(true)
+    }
+
     /// Takes what is still being decided.
     pub async fn drain(&mut self) -> Result<()> {
         while !self.deciding.is_empty() {
@@ -236,13 +255,14 @@ impl Taker for Sink<'_> {
     }
 
     async fn looks(&mut self, looks: Vec<Look>) -> Result<()> {
-        // One more than there are hands, so that none is idle while the oldest is waited for.
-        while self.deciding.len() > self.aside.env().hands() {
-            self.decided().await?;
-        }
+        let room = self.room().await?;
         let (ground, now, remember) = (Arc::clone(&self.ground), self.now, self.remember);
         let (records, names) = (looks.len(), self.names.clone());
         let decide = move || Decided::of(&ground.rules(now), &ground.judged, remember, names, looks);
+        if !room {
+            self.deciding.push_back(ready(decide()).boxed());
+            return Ok(());
+        }
         let mut deciding = self.aside.at_once(records, decide).boxed();
         // Begun now, while more is being read.
         match poll!(&mut deciding) {

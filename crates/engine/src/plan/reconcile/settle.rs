@@ -405,7 +405,8 @@ impl State<'_> {
     fn finish(self) -> Result<()> {
         let verdict = self.verdict;
         self.out.conflicts = std::mem::take(&mut verdict.conflicts);
-        self.out.books.to_platform.conflicts = self.out.conflicts.iter().filter(|c| is_conflict(c)).count() as u64;
+        let conflicts = self.out.conflicts.iter().filter(|conflict| is_conflict(conflict)).count();
+        self.out.books.to_platform.conflicts += conflicts as u64;
         self.out.rejects.append(&mut verdict.rejects);
         verdict.over.iter().for_each(|to| self.out.delivered_to.add(*to));
         if verdict.was_open {

@@ -102,11 +102,23 @@ fn take_byte(bytes: &mut &[u8]) -> Result<u8> {
     Ok(*byte)
 }
 
+/// Takes these bytes if they come next.
+fn taken(bytes: &mut &[u8], these: &[u8]) -> bool {
+    let rest = bytes.strip_prefix(these);
+    *bytes = rest.unwrap_or(bytes);
+    rest.is_some()
+}
+
 fn take_print(bytes: &mut &[u8]) -> Result<Print> {
     let (print, rest) = bytes.split_first_chunk().ok_or_else(short)?;
     *bytes = rest;
     Ok(*print)
 }
+
+/// No field, and no time of a write on either side: the detail of a new record.
+const NO_DETAIL: [u8; 3] = [0; 3];
+/// No reject, no direction that is over, no conflict.
+const NO_FINDINGS: [u8; 3] = [0; 3];
 
 /// Numbers of the kinds of values that are read and written here: their places in [`Value`].
 const NULL: u8 = 0;
@@ -201,12 +213,24 @@ fn take_number(bytes: &mut &[u8]) -> Result<u64> {
 pub fn pack(verdict: &Verdict, names: &mut Names, into: &mut Vec<u8>) -> Result<()> {
     let bits = [verdict.open, verdict.remove, verdict.keep, verdict.was_open];
     let bits = bits.into_iter().enumerate().fold(0_u8, |all, (at, bit)| all | (u8::from(bit) << at));
-    put(&(&verdict.key, &verdict.remote, verdict.flags), into)?;
+    let key = verdict.key.as_str();
+    put_number(key.len() as u64, into);
+    into.extend_from_slice(key.as_bytes());
+    put(&verdict.remote, into)?;
+    into.push(verdict.flags);
     // As they are, which is how they would be written byte by byte.
     [verdict.prints.0, verdict.prints.1].iter().for_each(|print| into.extend_from_slice(print));
-    put(&(&verdict.detail, bits), into)?;
+    match verdict.detail == Detail::default() {
+        true => into.extend(NO_DETAIL),
+        false => put(&verdict.detail, into)?,
+    }
+    into.push(bits);
     pack_plan(&verdict.to_platform, names, into)?;
     pack_plan(&verdict.to_warehouse, names, into)?;
+    if verdict.rejects.is_empty() && verdict.over.is_empty() && verdict.conflicts.is_empty() {
+        into.extend(NO_FINDINGS);
+        return Ok(());
+    }
     put(&(&verdict.rejects, &verdict.over, &verdict.conflicts), into)
 }
 
@@ -258,15 +282,25 @@ pub(super) fn identical(a: &Value, b: &Value) -> bool {
 /// The bytes are no verdict's.
 pub fn unpack<'b>(bytes: &'b [u8], names: &Names) -> Result<(Verdict, &'b [u8])> {
     let mut rest = bytes;
-    let (key, remote, flags) = take::<(Key, Option<RemoteId>, u8)>(&mut rest)?;
-    let prints = (take_print(&mut rest)?, take_print(&mut rest)?);
-    let (detail, bits) = take::<(Detail, u8)>(&mut rest)?;
-    let to_platform = unpack_plan(&mut rest, names)?;
-    let to_warehouse = unpack_plan(&mut rest, names)?;
-    let (rejects, over, conflicts) = take(&mut rest)?;
+    take_verdict(&mut rest, names).map(|verdict| (verdict, rest))
+}
+
+/// Takes a verdict from the front of some bytes, which go on behind it.
+///
+/// # Errors
+/// The bytes are no verdict's.
+pub fn take_verdict(bytes: &mut &[u8], names: &Names) -> Result<Verdict> {
+    let (key, remote, flags) = (Key::new(take_text(bytes)?), take(bytes)?, take_byte(bytes)?);
+    let prints = (take_print(bytes)?, take_print(bytes)?);
+    let detail = if taken(bytes, &NO_DETAIL) { Detail::default() } else { take(bytes)? };
+    let bits = take_byte(bytes)?;
+    let to_platform = unpack_plan(bytes, names)?;
+    let to_warehouse = unpack_plan(bytes, names)?;
+    let none = taken(bytes, &NO_FINDINGS);
+    let (rejects, over, conflicts) = if none { Default::default() } else { take(bytes)? };
     let bit = |at: u8| bits & (1 << at) != 0;
     let (open, remove, keep, was_open) = (bit(0), bit(1), bit(2), bit(3));
-    let verdict = Verdict {
+    Ok(Verdict {
         key,
         remote,
         flags,
@@ -281,8 +315,7 @@ pub fn unpack<'b>(bytes: &'b [u8], names: &Names) -> Result<(Verdict, &'b [u8])>
         over,
         conflicts,
         was_open,
-    };
-    Ok((verdict, rest))
+    })
 }
 
 fn unpack_plan(bytes: &mut &[u8], names: &Names) -> Result<TargetPlan> {
