@@ -290,3 +290,26 @@ impl Rows {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tidegate_model::cells::PageBuilder;
+    use tidegate_model::value::Type;
+
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_page_weighs_what_is_in_it() {
+        let mut builder = PageBuilder::new(&[("a".to_owned(), Type::Text), ("b".to_owned(), Type::Int64)]);
+        for _ in 0..1_000 {
+            builder.push(&Value::text("ten bytes."));
+            builder.push(&Value::Int(7));
+            builder.end_row();
+        }
+        let whole = builder.take().expect("a page");
+        let part = Page::new(whole.rows.slice(500, 10));
+        // 10 bytes of text and 4 of its place, 8 of a number.
+        assert!((22_000..23_000).contains(&bytes_of(&whole)), "{}", bytes_of(&whole));
+        assert!((220..260).contains(&bytes_of(&part)), "{}", bytes_of(&part));
+    }
+}
