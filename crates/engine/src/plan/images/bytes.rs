@@ -5,7 +5,6 @@ use std::fmt;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::ser::SerializeTuple;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 use tidegate_model::ports::Print;
 use tidegate_model::sync::Target;
 

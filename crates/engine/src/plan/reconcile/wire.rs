@@ -360,3 +360,62 @@ fn unpack_fields(bytes: &mut &[u8], names: &Names) -> Result<Option<Fields>> {
     let named = fields.into_iter().map(|(number, value)| Ok((numbered(&names.names, number)?.clone(), value)));
     named.collect::<Result<Fields>>().map(Some)
 }
+
+#[cfg(test)]
+mod tests {
+    use tidegate_model::cells::list_value;
+
+    use super::*;
+
+    fn values() -> Vec<Value> {
+        let number = |text: &str| Value::Decimal(Decimal::parse(text).expect("a number"));
+        let long = "twenty-four bytes or more, and as many as need two to be told. ".repeat(5);
+        vec![
+            Value::Null,
+            Value::Bool(true),
+            Value::Bool(false),
+            Value::Int(-7),
+            number("-0.50"),
+            number("12345678901234567890123456789012345678901234567890"),
+            Value::Float(-0.0),
+            Value::text(""),
+            Value::text("süß"),
+            Value::text(long),
+            Value::Date(-1),
+            Value::Time(1),
+            Value::Timestamp(2),
+            Value::TimestampTz(3),
+            Value::Binary(vec![0, 255]),
+            Value::Json("{}".into()),
+            list_value("[1,\"a\"]"),
+        ]
+    }
+
+    #[test]
+    fn values_are_written_and_read_as_serde_does() {
+        for value in values() {
+            let mut bytes = Vec::new();
+            put_value(&value, &mut bytes).expect("written");
+            assert_eq!(bytes, postcard::to_allocvec(&value).expect("written"), "{value:?}");
+            for end in 0..bytes.len() {
+                assert!(take_value(&mut &bytes[..end]).is_err(), "{end} bytes of {value:?}");
+            }
+            bytes.push(77);
+            let mut rest = bytes.as_slice();
+            let read = take_value(&mut rest).expect("read");
+            assert!(identical(&read, &value) && rest == [77], "{read:?} of {value:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_value_is_refused() {
+        for bytes in [&[99][..], &[BOOL, 2], &[TEXT, 1, 0xff], &[DECIMAL, 1, b'x'], &[TEXT, 0xff, 0xff, 0xff, 0xff]] {
+            assert!(take_value(&mut &*bytes).is_err(), "{bytes:?}");
+        }
+        for number in [0, 127, 128, 300, u64::MAX] {
+            let mut bytes = Vec::new();
+            put_number(number, &mut bytes);
+            assert_eq!(take_number(&mut bytes.as_slice()).expect("read"), number);
+        }
+    }
+}
