@@ -290,9 +290,9 @@ proptest! {
         for verdict in &verdicts {
             pack(verdict, &mut names, &mut bytes).unwrap();
         }
-        let (first, rest) = unpack(&bytes, &names).unwrap();
-        let (second, rest) = unpack(rest, &names).unwrap();
-        prop_assert_eq!([first, second], verdicts);
+        let mut rest = bytes.as_slice();
+        let unpacked = [unpack(&mut rest, &names).unwrap(), unpack(&mut rest, &names).unwrap()];
+        prop_assert_eq!(unpacked, verdicts);
         prop_assert!(rest.is_empty());
     }
 

@@ -1,5 +1,6 @@
 //! Exact decimal numbers.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use arrow_buffer::i256;
@@ -206,10 +207,7 @@ impl Ord for Decimal {
 
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.plain(&mut [0; Self::PLAIN]) {
-            Some(text) => f.write_str(text),
-            None => self.long(f),
-        }
+        f.write_str(&self.text(&mut [0; Self::ROOM]))
     }
 }
 
@@ -219,13 +217,17 @@ const DIGITS_38: u128 = 10_u128.pow(38);
 const DIGITS_19: u128 = 10_u128.pow(19);
 
 impl Decimal {
-    /// Bytes that the longest text of [`Decimal::plain`] may take.
-    pub const PLAIN: usize = 48;
+    /// Bytes of the room for [`Decimal::text`].
+    pub const ROOM: usize = 48;
 
-    /// The text of a number of at most 38 digits, as nearly all are, written digit by digit into some room. The machinery
-    /// for formats takes several times as long, and a first load writes each number half a dozen times. `None`: it is
-    /// longer.
-    pub fn plain<'t>(&self, text: &'t mut [u8; Self::PLAIN]) -> Option<&'t str> {
+    /// Its text: in the room that is lent, unless it is longer.
+    pub fn text<'t>(&self, room: &'t mut [u8; Self::ROOM]) -> Cow<'t, str> {
+        self.plain(room).map_or_else(|| Cow::Owned(self.long()), Cow::Borrowed)
+    }
+
+    /// The text of a number of at most 38 digits, as nearly all are, digit by digit. The machinery for formats takes several
+    /// times as long, and a first load writes each number half a dozen times.
+    fn plain<'t>(&self, text: &'t mut [u8; Self::ROOM]) -> Option<&'t str> {
         let short = self.unscaled().to_i128().filter(|short| short.unsigned_abs() < DIGITS_38)?;
         let (digits, scale) = (short.unsigned_abs(), u32::try_from(self.scale).ok().filter(|scale| *scale <= 38)?);
         let half = |digits: u128| u64::try_from(digits).unwrap_or(u64::MAX);
@@ -254,11 +256,9 @@ impl Decimal {
         }
         std::str::from_utf8(&text[at..]).ok()
     }
-}
 
-impl Decimal {
     /// The text of a number of any length and scale.
-    fn long(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn long(&self) -> String {
         let text = match self.unscaled().to_i128() {
             Some(short) => short.to_string(),
             None => self.unscaled().to_string(),
@@ -269,21 +269,18 @@ impl Decimal {
         };
         if self.scale <= 0 {
             let zeros = if digits == "0" { 0 } else { usize::from(self.scale.unsigned_abs()) };
-            return write!(f, "{sign}{digits}{}", "0".repeat(zeros));
+            return format!("{sign}{digits}{}", "0".repeat(zeros));
         }
         let scale = usize::from(self.scale.unsigned_abs());
         let padded = format!("{digits:0>width$}", width = scale + 1);
         let (whole, fraction) = padded.split_at(padded.len() - scale);
-        write!(f, "{sign}{whole}.{fraction}")
+        format!("{sign}{whole}.{fraction}")
     }
 }
 
 impl Serialize for Decimal {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.plain(&mut [0; Self::PLAIN]) {
-            Some(text) => serializer.serialize_str(text),
-            None => serializer.collect_str(self),
-        }
+        serializer.serialize_str(&self.text(&mut [0; Self::ROOM]))
     }
 }
 
@@ -314,17 +311,6 @@ mod tests {
 
     use super::*;
 
-    /// What a number is written as, by the slow way.
-    fn slow(number: Decimal) -> String {
-        struct Long(Decimal);
-        impl fmt::Display for Long {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.long(f)
-            }
-        }
-        Long(number).to_string()
-    }
-
     #[test]
     fn numbers_at_the_bounds_are_written_whole() {
         let nineteen = DIGITS_19.cast_signed();
@@ -333,7 +319,7 @@ mod tests {
             for scale in [0, 1, 17, 18, 19, 20, 37, 38, 39, -2] {
                 for signed in [unscaled, -unscaled] {
                     let number = Decimal::from_i128(signed, scale);
-                    assert_eq!(number.to_string(), slow(number), "{signed} at scale {scale}");
+                    assert_eq!(number.to_string(), number.long(), "{signed} at scale {scale}");
                 }
             }
         }
@@ -343,7 +329,7 @@ mod tests {
         #[test]
         fn a_number_is_written_the_same_both_ways(unscaled in any::<i128>(), shift in 0_u32..127, scale in -3_i8..45) {
             let number = Decimal::from_i128(unscaled >> shift, scale);
-            prop_assert_eq!(number.to_string(), slow(number));
+            prop_assert_eq!(number.to_string(), number.long());
             let back = Decimal::parse(&number.to_string()).filter(|_| scale >= 0);
             prop_assert!(scale < 0 || back == Some(number));
             prop_assert_eq!(number.normalized(), number);

@@ -1,6 +1,6 @@
 //! Pages: columns in Arrow, with what could not be put into a column said beside it.
 
-use arrow_array::RecordBatch;
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, TimeUnit};
 use async_trait::async_trait;
 
@@ -54,6 +54,14 @@ impl Page {
     /// True without rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+    /// Bytes of its cells. What its columns have set aside says nothing: a page may be a part of a larger one, and share all of
+    /// its memory.
+    pub fn bytes(&self) -> usize {
+        let cells = |column: &ArrayRef| {
+            column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
+        };
+        self.rows.columns().iter().map(cells).sum()
     }
 }
 
@@ -136,4 +144,26 @@ pub fn logical_type(field: &Field) -> Option<Type> {
         DataType::Binary => Type::Binary,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cells::PageBuilder;
+    use crate::value::Value;
+
+    #[test]
+    fn a_part_of_a_page_weighs_what_is_in_it() {
+        let mut builder = PageBuilder::new(&[("a".to_owned(), Type::Text), ("b".to_owned(), Type::Int64)]);
+        for _ in 0..1_000 {
+            builder.push(&Value::text("ten bytes."));
+            builder.push(&Value::Int(7));
+            builder.end_row();
+        }
+        let whole = builder.take().expect("a page");
+        let part = Page::new(whole.rows.slice(500, 10));
+        // 10 bytes of text and 4 of its place, 8 of a number.
+        assert!((22_000..23_000).contains(&whole.bytes()), "{}", whole.bytes());
+        assert!((220..260).contains(&part.bytes()), "{}", part.bytes());
+    }
 }

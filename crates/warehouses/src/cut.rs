@@ -1,6 +1,5 @@
 //! Pages of the size asked for, cut out of larger ones without a copy.
 
-use arrow_array::Array;
 use tidegate_model::page::{Misfit, Page};
 
 use crate::builder::PAGE_BYTES_MAX;
@@ -11,9 +10,7 @@ pub(crate) fn cut(page: &Page, rows_max: usize) -> Vec<Page> {
     if rows == 0 {
         return Vec::new();
     }
-    // Of the slices: the arrays share one buffer, and each would count all of it.
-    let bytes = page.rows.columns().iter().map(|array| array.to_data().get_slice_memory_size().unwrap_or(0));
-    let row_bytes = (bytes.sum::<usize>() / rows).max(1);
+    let row_bytes = (page.bytes() / rows).max(1);
     let step = rows_max.max(1).min((PAGE_BYTES_MAX / row_bytes).max(1));
     let mut misfits = page.misfits.iter().peekable();
     let mut pages = Vec::new();

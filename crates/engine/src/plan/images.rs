@@ -115,21 +115,14 @@ impl Detail {
         }
         postcard::from_bytes(bytes).map_err(|error| Error::internal("read a ledger entry's images").cause(error))
     }
-    /// The bytes for the ledger.
+    /// The bytes for the ledger: those that serde would write, with each print in one go instead of byte by byte.
     pub fn encode(&self) -> Result<Vec<u8>> {
-        // Room for a print a field: most ledgers keep prints, and growing costs more than the writing itself.
-        let mut into = Vec::with_capacity(32 + 32 * self.fields.len());
-        self.append(&mut into).map_err(|error| Error::internal("write a ledger entry's images").cause(error))?;
-        Ok(into)
-    }
-    /// The bytes that serde would write, with each print in one go instead of byte by byte: there is one a field.
-    fn append(&self, into: &mut Vec<u8>) -> postcard::Result<()> {
-        append(&self.fields.len(), into)?;
-        for (id, image) in &self.fields {
-            append(id, into)?;
-            bytes::append_images(image, into)?;
-        }
-        append(&(&self.wrote_platform, &self.wrote_warehouse), into)
+        self.encoded(self.fields.len(), |into| {
+            self.fields.iter().try_for_each(|(id, image)| {
+                append(id, into)?;
+                bytes::append_images(image, into)
+            })
+        })
     }
     /// The bytes of the same with an image of one side for each of so many fields: their prints, under the ids of their
     /// mappings. No field may have an image yet.
@@ -137,17 +130,21 @@ impl Detail {
         &self,
         side: Target,
         count: usize,
-        prints: impl Iterator<Item = (u64, Print)>,
+        mut prints: impl Iterator<Item = (u64, Print)>,
     ) -> Result<Vec<u8>> {
-        let mut into = Vec::with_capacity(32 + 32 * count);
-        let written = append(&count, &mut into).and_then(|()| {
-            prints.into_iter().try_for_each(|(id, print)| {
-                append(&id, &mut into)?;
-                bytes::append_print(side, &print, &mut into);
+        self.encoded(count, |into| {
+            prints.try_for_each(|(id, print)| {
+                append(&id, into)?;
+                bytes::append_print(side, &print, into);
                 Ok(())
             })
-        });
-        written
+        })
+    }
+    fn encoded(&self, count: usize, fields: impl FnOnce(&mut Vec<u8>) -> postcard::Result<()>) -> Result<Vec<u8>> {
+        // Room for a print a field: most ledgers keep prints, and growing costs more than the writing itself.
+        let mut into = Vec::with_capacity(32 + 32 * count);
+        append(&count, &mut into)
+            .and_then(|()| fields(&mut into))
             .and_then(|()| append(&(&self.wrote_platform, &self.wrote_warehouse), &mut into))
             .map_err(|error| Error::internal("write a ledger entry's images").cause(error))?;
         Ok(into)

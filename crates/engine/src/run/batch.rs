@@ -3,7 +3,7 @@
 use tidegate_model::error::{Error, Result};
 use tidegate_model::record::FieldName;
 
-use crate::plan::reconcile::{Names, Verdict, pack, take_verdict};
+use crate::plan::reconcile::{Names, Verdict, pack, unpack};
 
 /// What journals of this form begin with. Those of earlier versions begin with their names: no names and no verdicts, as this
 /// would say there, were never journalled.
@@ -63,7 +63,7 @@ impl Batch {
         // Its two prints alone take 32 bytes: a damaged count asks for no room that the bytes cannot fill.
         let mut verdicts = Vec::with_capacity(count.min(rest.len() / 32));
         for _ in 0..count {
-            verdicts.push(take_verdict(&mut rest, &names)?);
+            verdicts.push(unpack(&mut rest, &names)?);
         }
         Ok(verdicts)
     }

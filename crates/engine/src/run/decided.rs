@@ -98,9 +98,9 @@ impl Decided {
 
     /// The same with names numbered by another table, which gets those that it lacks.
     pub fn renamed(&self, names: &mut Names) -> Result<Vec<Vec<u8>>> {
-        let again = |bytes: &[u8]| {
+        let again = |mut bytes: &[u8]| {
             let mut packed = Vec::with_capacity(bytes.len());
-            pack(&unpack(bytes, &self.names)?.0, names, &mut packed)?;
+            pack(&unpack(&mut bytes, &self.names)?, names, &mut packed)?;
             Ok(packed)
         };
         self.packed().map(again).collect()

@@ -107,7 +107,7 @@ impl Keyed {
             Target::Platform => REMOTE_ID,
             Target::Warehouse => STANDS,
         });
-        let (deleted, row_bytes) = (find(DELETED), bytes_of(&page) / page.len().max(1));
+        let (deleted, row_bytes) = (find(DELETED), page.bytes() / page.len().max(1));
         Ok(Self { keys, prints, fields, misfits, remote, updated_at, deleted, row_bytes, page })
     }
 
@@ -170,14 +170,6 @@ impl Keyed {
         }
         out
     }
-}
-
-/// Bytes of a page's cells. What its columns have set aside says nothing: a page may be a part of a larger one, and share all of
-/// its memory.
-fn bytes_of(page: &Page) -> usize {
-    let bytes =
-        |column: &ArrayRef| column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size());
-    page.rows.columns().iter().map(bytes).sum()
 }
 
 fn instant_at(page: &Page, column: usize, row: usize) -> Option<i64> {
@@ -288,28 +280,5 @@ impl Rows {
         }
         self.at += 1;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tidegate_model::cells::PageBuilder;
-    use tidegate_model::value::Type;
-
-    use super::*;
-
-    #[test]
-    fn a_part_of_a_page_weighs_what_is_in_it() {
-        let mut builder = PageBuilder::new(&[("a".to_owned(), Type::Text), ("b".to_owned(), Type::Int64)]);
-        for _ in 0..1_000 {
-            builder.push(&Value::text("ten bytes."));
-            builder.push(&Value::Int(7));
-            builder.end_row();
-        }
-        let whole = builder.take().expect("a page");
-        let part = Page::new(whole.rows.slice(500, 10));
-        // 10 bytes of text and 4 of its place, 8 of a number.
-        assert!((22_000..23_000).contains(&bytes_of(&whole)), "{}", bytes_of(&whole));
-        assert!((220..260).contains(&bytes_of(&part)), "{}", bytes_of(&part));
     }
 }

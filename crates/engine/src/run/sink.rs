@@ -199,7 +199,7 @@ impl<'a> Sink<'a> {
             return Ok(None);
         }
         self.ahead = self.ahead.saturating_sub(1);
-        Ok(Some(unpack(&self.buffer, &self.names)?.0))
+        unpack(&mut self.buffer.as_slice(), &self.names).map(Some)
     }
 
     /// Bytes of the spooled verdict that came last.

@@ -42,10 +42,7 @@ impl Wired<'_> {
             Self::Null => out.extend_from_slice(b"null"),
             Self::Bool(yes) => out.extend_from_slice(if *yes { b"true" } else { b"false" }),
             Self::Whole(number) => write!(out, "{number}")?,
-            Self::Exact(number) => match number.plain(&mut [0; Decimal::PLAIN]) {
-                Some(text) => out.extend_from_slice(text.as_bytes()),
-                None => write!(out, "{number}")?,
-            },
+            Self::Exact(number) => out.extend_from_slice(number.text(&mut [0; Decimal::ROOM]).as_bytes()),
             Self::Float(number) => serde_json::to_writer(out, number)?,
             Self::Text(text) => serde_json::to_writer(out, text)?,
             Self::List(items) => list(items, out)?,

@@ -11,7 +11,7 @@ mod wire;
 mod writes;
 
 pub use settle::{Answered, Settled, Sides, UNCERTAIN, settle, settle_in_place, unwritten};
-pub use wire::{Names, pack, take_verdict, unpack};
+pub use wire::{Names, pack, unpack};
 pub use writes::{Asked, FieldWrite, TargetPlan, Write, Writes};
 
 use serde::{Deserialize, Serialize};

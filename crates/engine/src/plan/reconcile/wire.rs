@@ -132,18 +132,20 @@ fn put_value(value: &Value, into: &mut Vec<u8>) -> Result<()> {
     match value {
         Value::Null => into.push(NULL),
         Value::Bool(bit) => into.extend([BOOL, u8::from(*bit)]),
-        Value::Text(text) => put_text(TEXT, text, into),
-        Value::Decimal(number) => match number.plain(&mut [0; Decimal::PLAIN]) {
-            Some(digits) => put_text(DECIMAL, digits, into),
-            None => put(value, into)?,
-        },
+        Value::Text(text) => {
+            into.push(TEXT);
+            put_text(text, into);
+        }
+        Value::Decimal(number) => {
+            into.push(DECIMAL);
+            put_text(&number.text(&mut [0; Decimal::ROOM]), into);
+        }
         other => put(other, into)?,
     }
     Ok(())
 }
 
-fn put_text(kind: u8, text: &str, into: &mut Vec<u8>) {
-    into.push(kind);
+fn put_text(text: &str, into: &mut Vec<u8>) {
     put_number(text.len() as u64, into);
     into.extend_from_slice(text.as_bytes());
 }
@@ -213,9 +215,7 @@ fn take_number(bytes: &mut &[u8]) -> Result<u64> {
 pub fn pack(verdict: &Verdict, names: &mut Names, into: &mut Vec<u8>) -> Result<()> {
     let bits = [verdict.open, verdict.remove, verdict.keep, verdict.was_open];
     let bits = bits.into_iter().enumerate().fold(0_u8, |all, (at, bit)| all | (u8::from(bit) << at));
-    let key = verdict.key.as_str();
-    put_number(key.len() as u64, into);
-    into.extend_from_slice(key.as_bytes());
+    put_text(verdict.key.as_str(), into);
     put(&verdict.remote, into)?;
     into.push(verdict.flags);
     // As they are, which is how they would be written byte by byte.
@@ -276,20 +276,11 @@ pub(super) fn identical(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// Takes a verdict from the front of some bytes; the rest comes back.
-///
-/// # Errors
-/// The bytes are no verdict's.
-pub fn unpack<'b>(bytes: &'b [u8], names: &Names) -> Result<(Verdict, &'b [u8])> {
-    let mut rest = bytes;
-    take_verdict(&mut rest, names).map(|verdict| (verdict, rest))
-}
-
 /// Takes a verdict from the front of some bytes, which go on behind it.
 ///
 /// # Errors
 /// The bytes are no verdict's.
-pub fn take_verdict(bytes: &mut &[u8], names: &Names) -> Result<Verdict> {
+pub fn unpack(bytes: &mut &[u8], names: &Names) -> Result<Verdict> {
     let (key, remote, flags) = (Key::new(take_text(bytes)?), take(bytes)?, take_byte(bytes)?);
     let prints = (take_print(bytes)?, take_print(bytes)?);
     let detail = if taken(bytes, &NO_DETAIL) { Detail::default() } else { take(bytes)? };
